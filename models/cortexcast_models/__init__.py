@@ -1,0 +1,1 @@
+"""The contract between training and server: manifest, bundle, causal preprocessing, montage."""

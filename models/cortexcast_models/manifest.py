@@ -1,0 +1,212 @@
+"""The manifest: one strict JSON file that says what a bundle is, reads and gives.
+
+Every model here is frozen and forbids unknown keys, so a misspelt key is an error and not a silent default.
+Numbers are SI (V, T, T/m, m, s, Hz) unless a field's name carries its unit.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Position = tuple[float, float, float]
+"""Head coordinates in metres: x right, y to the front, z up (MNE's ``head`` frame)."""
+
+
+class Strict(BaseModel):
+    """A frozen record that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Electrode(Strict):
+    """One EEG channel of the bundle's canonical montage."""
+
+    name: str
+    position: Position
+
+
+class OutputChannel(Strict):
+    """One channel that the bundle gives.
+
+    ``location`` is the coil's 12 numbers as FIFF has them (position in metres, then the three unit vectors of the
+    coil's frame) in device coordinates; empty where a channel has no place.
+    """
+
+    name: str
+    type: Literal["mag", "grad"]
+    unit: Literal["T", "T/m"]
+    location: tuple[float, ...] = ()
+    coil_type: int | None = None
+
+
+class Resample(Strict):
+    """Change of rate by a linear-phase polyphase filter.
+
+    Up to ``passband_hz`` the signal passes unchanged; what would alias or image into that band is attenuated by
+    ``stopband_db``. Streams too slow for the passband keep 80 % of their own Nyquist band.
+    """
+
+    kind: Literal["resample"]
+    rate_hz: PositiveFloat
+    passband_hz: PositiveFloat
+    stopband_db: PositiveFloat = 60.0
+
+
+class Butterworth(Strict):
+    """A causal Butterworth filter as second-order sections."""
+
+    kind: Literal["highpass", "lowpass"]
+    hz: PositiveFloat
+    order: PositiveInt
+
+
+class Notch(Strict):
+    """A causal second-order notch."""
+
+    kind: Literal["notch"]
+    hz: PositiveFloat
+    q: PositiveFloat
+
+
+Filter = Annotated[Butterworth | Notch, Field(discriminator="kind")]
+
+
+class Preprocessing(Strict):
+    """What happens to the EEG before the model sees it: resample, then filters in order, then re-reference."""
+
+    resample: Resample
+    filters: tuple[Filter, ...] = ()
+    reference: Literal["average"] = "average"
+
+    @model_validator(mode="after")
+    def _inside_nyquist(self) -> Self:
+        nyquist = self.resample.rate_hz / 2
+        edges = [self.resample.passband_hz, *(step.hz for step in self.filters)]
+        if any(edge >= nyquist for edge in edges):
+            raise ValueError(f"a filter edge of {max(edges)} Hz is not below the Nyquist rate of {nyquist} Hz")
+        return self
+
+
+class Tensor(Strict):
+    """One input or output of the ONNX graph.
+
+    Roles: ``eeg`` (the window, V), ``estimate`` (the outputs, SI), ``std`` (standard deviation of the estimate, one
+    value an output channel, same unit), ``state`` (an output of this role feeds the input of the same ``state_of``).
+    """
+
+    name: str
+    role: Literal["eeg", "estimate", "std", "state"]
+    dtype: Literal["float32"] = "float32"
+    shape: tuple[PositiveInt, ...]
+    axes: tuple[str, ...]
+    state_of: str | None = None
+
+    @model_validator(mode="after")
+    def _one_axis_a_dimension(self) -> Self:
+        if len(self.shape) != len(self.axes):
+            raise ValueError(f"tensor {self.name!r} has {len(self.shape)} dimensions but {len(self.axes)} axes")
+        if (self.role == "state") != (self.state_of is not None):
+            raise ValueError(f"tensor {self.name!r}: exactly the tensors of role 'state' carry state_of")
+        return self
+
+
+class Golden(Strict):
+    """A recorded input and its output: the server replays it at load.
+
+    ``file`` is an .npz with one array per graph input and output. An output passes when its greatest deviation is
+    at most ``tolerance`` times the RMS of the recorded output.
+    """
+
+    file: str
+    tolerance: PositiveFloat
+
+
+class Metric(Strict):
+    """One number of the model card, with the 95 % confidence interval and the command that printed it."""
+
+    name: str
+    value: float
+    ci95: tuple[float, float] | None = None
+    n: PositiveInt | None = None
+    command: str
+
+
+class Training(Strict):
+    """What the model was fitted to. Absent where nothing was fitted."""
+
+    data: tuple[str, ...]
+    train_subjects: tuple[str, ...]
+    held_out_subjects: tuple[str, ...]
+
+
+class Manifest(Strict):
+    """A bundle's manifest, version 1.
+
+    ``window``, ``hop`` and ``lookahead`` count samples at ``preprocessing.resample.rate_hz``: each hop the model reads
+    the last ``window`` samples and estimates the ``hop`` samples that end ``lookahead`` samples before the newest.
+    """
+
+    manifest_version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    description: str
+    product: Literal["meg"]
+    trained_on: Literal["physics", "simulated", "recorded"]
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    model_file: str
+    window: PositiveInt
+    hop: PositiveInt
+    lookahead: Annotated[int, Field(ge=0)] = 0
+    montage: Annotated[tuple[Electrode, ...], Field(min_length=8)]
+    preprocessing: Preprocessing
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    channels: Annotated[tuple[OutputChannel, ...], Field(min_length=1)]
+    golden: Golden
+    metrics: tuple[Metric, ...] = ()
+    training: Training | None = None
+    built_by: str
+    git_commit: str | None = None
+    licence: str
+    intended_use: str
+
+    @property
+    def rate_hz(self) -> float:
+        """The rate of the model's input and output, in Hz."""
+        return self.preprocessing.resample.rate_hz
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in (self.model_file, self.golden.file):
+            if name not in self.files:
+                raise ValueError(f"{name!r} has no sha256 under 'files'")
+        for kind, names in (
+            ("montage", [e.name for e in self.montage]),
+            ("channels", [c.name for c in self.channels]),
+            ("tensors", [t.name for t in (*self.inputs, *self.outputs)]),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{kind} has a name twice")
+        if self.lookahead % self.hop:
+            raise ValueError(f"lookahead {self.lookahead} is not a multiple of the hop {self.hop}")
+        if self.hop + self.lookahead > self.window:
+            raise ValueError(f"hop {self.hop} + lookahead {self.lookahead} is more than the window {self.window}")
+        expected = {
+            "eeg": (len(self.montage), self.window),
+            "estimate": (len(self.channels), self.hop),
+            "std": (len(self.channels),),
+        }
+        for role, shape in expected.items():
+            where = self.inputs if role == "eeg" else self.outputs
+            found = [t for t in where if t.role == role]
+            if len(found) != 1 and not (role == "std" and not found):
+                raise ValueError(f"needs exactly one tensor of role {role!r}, has {len(found)}")
+            for tensor in found:
+                if tuple(n for n in tensor.shape if n != 1) != tuple(n for n in shape if n != 1):
+                    raise ValueError(f"tensor {tensor.name!r} has shape {tensor.shape}, the manifest implies {shape}")
+        states = [{t.state_of: t.shape for t in side if t.role == "state"} for side in (self.inputs, self.outputs)]
+        if states[0] != states[1]:
+            raise ValueError("each state input needs a state output of the same state_of and shape, and the reverse")
+        return self
