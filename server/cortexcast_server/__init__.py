@@ -1,0 +1,1 @@
+"""The daemon: LSL in, windowed inference, WebSocket and LSL out."""
