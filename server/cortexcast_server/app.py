@@ -1,0 +1,180 @@
+"""The HTTP face: REST under /api/v1, health checks, and the WebSocket at /ws."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from cortexcast_models.bundle import read_bundle, shipped_bundles
+from cortexcast_server.daemon import Daemon, UnknownSessionError
+from cortexcast_server.lsl_source import Query, resolve
+from cortexcast_server.protocol import Product, Status
+from cortexcast_server.replay_api import replay_router
+from cortexcast_server.session import Session
+from cortexcast_server.signal import SignalError
+from cortexcast_server.websocket import serve_client
+
+
+class SessionRequest(BaseModel):
+    """Which stream to serve; the fields are those of the settings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = ""
+    type: str = ""
+    source_id: str = ""
+    predicate: str = ""
+    unit: str | None = None
+    wait_s: float = Field(5.0, ge=0, le=60)
+
+
+class SessionInfo(BaseModel):
+    """A session."""
+
+    id: str
+    stream: str
+    source_id: str
+    products: tuple[Product, ...]
+    status: Status
+
+
+class StreamInfo(BaseModel):
+    """An LSL stream on the network."""
+
+    name: str
+    type: str
+    source_id: str
+    uid: str
+    host: str
+    n_channels: int
+    rate_hz: float
+
+
+class ModelSummary(BaseModel):
+    """A bundle."""
+
+    name: str
+    version: str
+    digest: str
+    product: str
+    trained_on: str
+    description: str
+    in_use: bool
+
+
+def create_app(daemon: Daemon) -> FastAPI:
+    """The application of a daemon."""
+    app = FastAPI(title="cortexcast", version=version("cortexcast"), docs_url="/api/docs", redoc_url=None)
+    _add_errors(app)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Models are loaded and warm, and no session has failed."""
+        body = {"ready": daemon.ready, "sessions": {session.id: session.state for session in daemon.sessions}}
+        return JSONResponse(body, 200 if daemon.ready else 503)
+
+    @app.get("/api/v1/sessions")
+    async def list_sessions() -> list[SessionInfo]:
+        """The sessions, oldest first."""
+        return [_session_info(session) for session in daemon.sessions]
+
+    @app.post("/api/v1/sessions", status_code=201)
+    async def open_session(request: SessionRequest) -> SessionInfo:
+        """Find a stream and serve it."""
+        query = Query(request.name, request.type, request.source_id, request.predicate)
+        return _session_info(await daemon.open_session(query, request.unit, request.wait_s))
+
+    @app.get("/api/v1/sessions/{session_id}")
+    async def show_session(session_id: str) -> SessionInfo:
+        """One session."""
+        return _session_info(daemon.session(session_id))
+
+    @app.delete("/api/v1/sessions/{session_id}", status_code=204)
+    async def close_session(session_id: str) -> None:
+        """Stop a session."""
+        await daemon.close_session(session_id)
+
+    @app.get("/api/v1/streams")
+    async def list_streams() -> list[StreamInfo]:
+        """The LSL streams on the network."""
+        return [
+            StreamInfo(
+                name=info.name(),
+                type=info.type(),
+                source_id=info.source_id(),
+                uid=info.uid(),
+                host=info.hostname(),
+                n_channels=info.channel_count(),
+                rate_hz=info.nominal_srate(),
+            )
+            for info in await asyncio.to_thread(resolve)
+        ]
+
+    @app.get("/api/v1/models")
+    async def list_models() -> list[ModelSummary]:
+        """The shipped bundles, and the one in use."""
+        bundles = {bundle.digest: bundle for bundle in map(read_bundle, shipped_bundles())}
+        bundles[daemon.bundle.digest] = daemon.bundle
+        return [
+            ModelSummary(
+                **{field: getattr(bundle.manifest, field) for field in ("name", "version", "product", "trained_on")},
+                description=bundle.manifest.description,
+                digest=digest,
+                in_use=digest == daemon.bundle.digest,
+            )
+            for digest, bundle in bundles.items()
+        ]
+
+    app.include_router(replay_router(daemon.replays))
+
+    @app.websocket("/ws")
+    async def websocket(socket: WebSocket) -> None:
+        await serve_client(socket, daemon)
+
+    return app
+
+
+def _session_info(session: Session) -> SessionInfo:
+    return SessionInfo(
+        id=session.id,
+        stream=session.signal.name,
+        source_id=session.source_id,
+        products=session.products,
+        status=session.status(),
+    )
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every error has one form: ``{"error": {"code", "message"}}``."""
+
+    def reply(status: int, code: str, message: str) -> JSONResponse:
+        return JSONResponse({"error": {"code": code, "message": message}}, status)
+
+    @app.exception_handler(UnknownSessionError)
+    async def unknown_session(_: Request, error: UnknownSessionError) -> JSONResponse:
+        return reply(404, "unknown_session", str(error))
+
+    @app.exception_handler(SignalError)
+    async def signal_error(_: Request, error: SignalError) -> JSONResponse:
+        return reply(422, "unusable_stream", str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_request(_: Request, error: RequestValidationError) -> JSONResponse:
+        first: Any = error.errors()[0]
+        return reply(422, "bad_request", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        return reply(error.status_code, "http", f"{request.method} {request.url.path}: {error.detail}")

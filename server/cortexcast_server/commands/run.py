@@ -1,0 +1,41 @@
+"""Estimate MEG from a recording offline: any file MNE reads in, a _raw.fif with mag and grad channels out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("file", type=Path, help="recording: .fif, .set, .vhdr, .edf, .bdf or .xdf")
+    parser.add_argument(
+        "--out", "-o", type=Path, metavar="FILE", help="where to write (default: FILE_meg_raw.fif, here)"
+    )
+    parser.add_argument("--model", default="meg-leadfield", help="bundle: the name of a shipped one, or a folder")
+    parser.add_argument("--unit", help="unit of the EEG, where the recording declares a wrong one")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output where it exists")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run it with a progress bar."""
+    from rich.progress import Progress
+
+    from cortexcast_models.bundle import read_bundle
+    from cortexcast_server.inference import load
+    from cortexcast_server.offline import check_output, estimate
+    from cortexcast_server.recording import Recording
+
+    out = args.out or Path(f"{args.file.name.split('.')[0].removesuffix('_raw')}_meg_raw.fif")
+    check_output(out, overwrite=args.overwrite)
+    bundle = read_bundle(args.model)
+    infer = load(bundle)
+    recording = Recording(args.file)
+    with Progress() as progress:
+        task = progress.add_task(recording.name, total=recording.n_samples)
+        engine = estimate(recording, bundle.manifest, infer, out, args.unit, lambda n: progress.advance(task, n))
+    n_written = round(recording.n_samples / recording.rate_hz * bundle.manifest.rate_hz)
+    print(f"{out}: {len(bundle.manifest.channels)} channels, {n_written / bundle.manifest.rate_hz:.1f} s")
+    for note in engine.notes:
+        print(f"note: {note}")
+    return 0

@@ -1,0 +1,80 @@
+"""Serve MEG-like channels live from an LSL EEG stream, or from a recording replayed as one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cortexcast_server.daemon import Daemon
+    from cortexcast_server.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; each overrides the setting of the same name (docs/settings.md)."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (default: cortexcast.toml, where there is one)"
+    )
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 8765; 0 takes a free one)")
+    parser.add_argument("--model", help="bundle: the name of a shipped one, or a folder")
+    choice = parser.add_argument_group("which stream (default: the one of type EEG)")
+    choice.add_argument("--name", help="the LSL stream of this name")
+    choice.add_argument("--type", help="the LSL stream of this type")
+    choice.add_argument("--source-id", help="the LSL stream of this source_id")
+    choice.add_argument("--predicate", help="the LSL stream that this XPath predicate matches")
+    choice.add_argument("--unit", help="unit of the EEG, where the stream declares none or a wrong one")
+    choice.add_argument("--wait", type=float, dest="wait_s", metavar="SECONDS", help="wait so long for it (default 5)")
+    choice.add_argument("--replay", type=Path, metavar="FILE", help="replay this recording through LSL and serve it")
+    choice.add_argument("--loop", action="store_true", help="with --replay: begin again at its end")
+    choice.add_argument(
+        "--idle", action="store_true", help="serve no stream yet: sessions are opened over the HTTP API"
+    )
+    parser.add_argument("--duration", type=float, metavar="SECONDS", help="stop by itself after so long")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Serve until stopped."""
+    from cortexcast_server.settings import Settings, load_settings
+
+    flags = {key: value for key, value in vars(args).items() if key in Settings.model_fields}
+    return asyncio.run(_serve(args, load_settings(args.config, flags)))
+
+
+async def _serve(args: argparse.Namespace, settings: Settings) -> int:
+    from cortexcast_server.runner import running_daemon, stop_event, websocket_url
+
+    with stop_event() as stop:
+        async with running_daemon(settings) as (daemon, base):
+            manifest = daemon.bundle.manifest
+            print(f"cortexcast serves {manifest.name} {manifest.version} at {websocket_url(base)}", flush=True)
+            opening = asyncio.ensure_future(_open(args, daemon))
+            stopping = asyncio.ensure_future(stop.wait())
+            await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                opening.result()
+                failing = asyncio.ensure_future(daemon.failure())
+                done, _ = await asyncio.wait(
+                    [failing, stopping], timeout=args.duration, return_when=asyncio.FIRST_COMPLETED
+                )
+                if failing in done:
+                    raise failing.result()
+    return 0
+
+
+async def _open(args: argparse.Namespace, daemon: Daemon) -> None:
+    if args.idle:
+        return
+    settings = daemon.settings
+    query = settings.query
+    if args.replay:
+        query = await asyncio.to_thread(daemon.replay, args.replay, loop=args.loop)
+    session = await daemon.open_session(query, settings.unit, settings.wait_s)
+    signal = session.signal
+    print(
+        f"session {session.id}: {signal.name!r}, {len(signal.channels)} EEG channels at {signal.rate_hz:g} Hz; "
+        "stop with Ctrl-C",
+        flush=True,
+    )

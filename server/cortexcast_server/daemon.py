@@ -1,0 +1,201 @@
+"""The daemon: sessions, hub, markers and replays under one roof, on one event loop.
+
+The hub is touched on the loop alone; the threads of sessions and markers hand over by ``call_soon_threadsafe``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pylsl
+
+from cortexcast_client.wire import Frame
+from cortexcast_models.bundle import Bundle, read_bundle
+from cortexcast_server import inference
+from cortexcast_server.hub import Hub
+from cortexcast_server.lsl_source import LslSource, Query, find
+from cortexcast_server.markers import MarkerRelay
+from cortexcast_server.protocol import Bye, Marker, Product, Status
+from cortexcast_server.replay_api import Replays
+from cortexcast_server.session import Session
+from cortexcast_server.settings import Settings
+from cortexcast_server.signal import SignalError
+
+_JOIN_S = 1.0
+_CONSUMER_S = 10.0
+
+
+class UnknownSessionError(Exception):
+    """No session of that id."""
+
+
+class Daemon:
+    """Everything that lives as long as the process. Make it on the event loop that serves it.
+
+    Args:
+        settings: see ``settings.py``.
+
+    Raises:
+        BundleError: the bundle cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.bundle: Bundle = read_bundle(settings.model)
+        self._infer = inference.load(self.bundle)
+        self.hub = Hub(settings.limits)
+        self.replays = Replays()
+        self._loop = asyncio.get_running_loop()
+        self._sessions: dict[str, Session] = {}
+        self._run_id = secrets.token_hex(
+            2
+        )  # a restarted daemon's sessions have other ids, as their sequences begin anew
+        self._markers = MarkerRelay(self._marker)
+        self.stopping = asyncio.Event()
+        self._failure: asyncio.Future[SignalError] = self._loop.create_future()
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The sessions, oldest first."""
+        return list(self._sessions.values())
+
+    def session(self, session_id: str) -> Session:
+        """The session of that id.
+
+        Raises:
+            UnknownSessionError: there is none.
+        """
+        try:
+            return self._sessions[session_id]
+        except KeyError:
+            known = ", ".join(self._sessions) or "none"
+            raise UnknownSessionError(f"no session {session_id!r}: there are {known}") from None
+
+    @property
+    def ready(self) -> bool:
+        """Models are warm, as they are before this object exists, and not all sessions have failed."""
+        return not self.stopping.is_set() and not self._failure.done()
+
+    async def failure(self) -> SignalError:
+        """Wait until all the sessions there are have failed; gives the last one's error."""
+        return await asyncio.shield(self._failure)
+
+    def replay(self, file: Path, *, loop: bool) -> Query:
+        """Replay a recording through LSL, from its first sample as soon as somebody listens; gives the way to find it.
+
+        Raises:
+            RecordingError: the file cannot be replayed.
+        """
+        replay_id = self.replays.open(file, loop=loop, wait_for_consumer_s=_CONSUMER_S)
+        return Query(source_id=self.replays.get(replay_id).recording.stream_info().source_id())
+
+    async def open_session(self, query: Query, unit: str | None, wait_s: float) -> Session:
+        """Find a stream, connect and serve it.
+
+        Raises:
+            SignalError: no stream matches, several do, or the one that does cannot be used.
+        """
+
+        def connect() -> LslSource:
+            info = find(query, wait_s, lambda: not self.stopping.is_set())
+            self._markers.look()  # before the EEG, so that no marker of a recording's first second is missed
+            return LslSource(info, unit)
+
+        source = await asyncio.to_thread(connect)
+        session = Session(
+            self._new_id(source.signal.name),
+            source,
+            self.bundle,
+            self._infer,
+            self.hub.next_index,
+            self,
+            with_outlets=self.settings.outlets,
+            unit=unit,
+        )
+        self._sessions[session.id] = session
+        session.start()
+        return session
+
+    async def close_session(self, session_id: str) -> None:
+        """Stop a session.
+
+        Raises:
+            UnknownSessionError: there is none of that id.
+        """
+        session = self.session(session_id)
+        session.stop()
+        await asyncio.to_thread(session.join, _JOIN_S)
+        del self._sessions[session_id]
+        self.hub.close(session_id)
+
+    async def stop(self, reason: str) -> None:
+        """Say goodbye to every client and end every thread."""
+        if self.stopping.is_set():
+            return
+        self.stopping.set()
+        self.hub.tell_all(Bye(reason=reason))
+        for session in self.sessions:
+            session.stop()
+        await asyncio.to_thread(self._join)
+
+    def _join(self) -> None:
+        """End the readers before the replays that they read: a reader would take their end for a loss."""
+        for session in self.sessions:
+            session.join(_JOIN_S)
+        self._markers.stop()
+        self.replays.close_all()
+
+    def _new_id(self, stream: str) -> str:
+        slug = re.sub(r"[^a-z0-9]+", "-", stream.lower()).strip("-") or "stream"
+        number = 1
+        while (candidate := f"{slug}-{self._run_id}" + (f"-{number}" if number > 1 else "")) in self._sessions:
+            number += 1
+        return candidate
+
+    # The listener of the sessions, called on their threads.
+
+    def opened(self, products: tuple[Product, ...]) -> None:
+        """See ``session.Listener``."""
+        self._on_loop(self.hub.open, products)
+
+    def frames(self, session: str, frames: list[Frame]) -> None:
+        """See ``session.Listener``."""
+        self._on_loop(self.hub.publish, session, frames)
+
+    def status(self, status: Status) -> None:
+        """See ``session.Listener``."""
+        self._on_loop(self._hear_status, status)
+
+    def _hear_status(self, status: Status) -> None:
+        self.hub.tell(status.session, status)
+        failed = [session.state == "failed" for session in self.sessions]
+        if status.error and all(failed) and not self._failure.done():
+            self._failure.set_result(SignalError(status.error))
+
+    def _marker(self, stream: str, source_id: str, label: str, when: float) -> None:
+        """Hear of a marker, on the relay's thread: a replay's own goes to that replay, any other to every session."""
+        for session in self.sessions:
+            if session.takes_markers_of(source_id):
+                marker = Marker(
+                    session=session.id, stream=stream, label=label, time=when, clock_offset=unix_clock_offset()
+                )
+                self._on_loop(self.hub.tell, session.id, marker)
+
+    def _on_loop(self, function: Callable[..., object], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            # The loop closed between our check and the call: the process is ending, and nobody listens any more.
+            if not self._loop.is_closed():
+                raise
+
+
+def unix_clock_offset() -> float:
+    """What to add to a time of the LSL clock to get Unix time."""
+    return time.time() - float(pylsl.local_clock())

@@ -1,0 +1,235 @@
+"""A session: one headset, its thread, its engine, its outlets.
+
+The thread blocks on the inlet, so a sample costs no polling; it steps the engine, pushes to the LSL outlets itself and
+hands frames and status to a listener.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import pylsl
+
+from cortexcast_client.wire import Frame
+from cortexcast_models.bundle import Bundle, Infer
+from cortexcast_server.engine import EEG, PRODUCTS, Engine
+from cortexcast_server.lsl_metadata import REPLAY_SOURCE
+from cortexcast_server.lsl_outlets import Outlet
+from cortexcast_server.lsl_source import LslSource, Query, SourceLostError, find
+from cortexcast_server.protocol import Latency, ModelInfo, Product, ProductChannel, SessionState, Status
+from cortexcast_server.signal import Signal, SignalError
+
+_READ_S = 0.1
+_STATUS_PERIOD_S = 1.0
+_STALLED_S = 1.0
+"""No sample for so long is a stalled source: liblsl itself would notice after 15 to 30 s."""
+
+_LOOK_AGAIN_S = 1.0
+
+
+class Listener(Protocol):
+    """Who hears of a session; called on the session's thread."""
+
+    def opened(self, products: tuple[Product, ...]) -> None:
+        """The session's products are known; frames may follow."""
+
+    def frames(self, session: str, frames: list[Frame]) -> None:
+        """The next frames."""
+
+    def status(self, status: Status) -> None:
+        """The session's health, each second and at each change."""
+
+
+class Session:
+    """Serve one stream until it fails or is stopped.
+
+    Args:
+        session_id: how clients name it.
+        source: the open inlet.
+        bundle, infer: the model.
+        new_index: gives a product's index.
+        listener: hears of everything.
+        with_outlets: push to LSL outlets too.
+        unit: overrides the stream's declared unit, again when it is found again.
+
+    Raises:
+        SignalError: the stream cannot be used with this bundle.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        source: LslSource,
+        bundle: Bundle,
+        infer: Infer,
+        new_index: Callable[[], int],
+        listener: Listener,
+        *,
+        with_outlets: bool,
+        unit: str | None,
+    ) -> None:
+        self.id = session_id
+        self.source_id = source.source_id
+        self._source: LslSource | None = source
+        self._unit = unit
+        self._listener = listener
+        self._engine = Engine(source.signal, bundle.manifest, infer)
+        self.products = tuple(
+            describe_product(self._engine, bundle, product, new_index(), session_id) for product in PRODUCTS
+        )
+        self._with_outlets = with_outlets
+        self.state: SessionState = "stalled"
+        self._error: str | None = None
+        self._restarts = 0
+        self._newest: float | None = None  # when the newest sample arrived
+        self._latencies: deque[tuple[float, float]] = deque()
+        self._next_status = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"session {session_id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; ``join`` waits for it."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread's end."""
+        self._thread.join(timeout_s)
+
+    @property
+    def signal(self) -> Signal:
+        """The stream's contract."""
+        return self._engine.signal
+
+    def takes_markers_of(self, source_id: str) -> bool:
+        """A replay's markers are that replay's alone; any other marker stream is everybody's."""
+        return not source_id.startswith(REPLAY_SOURCE) or source_id.startswith(self.source_id)
+
+    def status(self) -> Status:
+        """The session's health now."""
+        counts = self._engine.counts
+        now = pylsl.local_clock()
+        recent = [latency for when, latency in self._latencies if now - when < _STATUS_PERIOD_S]
+        return Status(
+            session=self.id,
+            state=self.state,
+            error=self._error,
+            samples_in=counts.samples_in,
+            samples_out=counts.samples_out,
+            gaps=counts.gaps,
+            missing_s=counts.missing_s,
+            restarts=self._restarts,
+            rate_hz=self._engine.rate_hz,
+            sample_age_s=None if self._newest is None else now - self._newest,
+            latency_ms=Latency(p50=float(np.median(recent)), p99=float(np.percentile(recent, 99))) if recent else None,
+            bad_channels=tuple(self._engine.bad_channels),
+            interpolated=tuple(self._engine.interpolated),
+            notes=tuple(self._engine.notes),
+        )
+
+    def _run(self) -> None:
+        self._listener.opened(self.products)
+        outlets = {product.product: Outlet(product) for product in self.products} if self._with_outlets else {}
+        try:
+            while not self._stop.is_set():
+                if self._source is None:
+                    self._find_again()
+                    continue
+                try:
+                    self._step(self._source, outlets)
+                except SourceLostError:
+                    self._source.close()
+                    self._source = None
+                    self._change("lost")
+            self._change("ended")
+        except SignalError as error:
+            self._error = str(error)
+            self._change("failed")
+        finally:
+            if self._source is not None:
+                self._source.close()
+
+    def _step(self, source: LslSource, outlets: dict[str, Outlet]) -> None:
+        chunk = source.read(_READ_S)
+        now = pylsl.local_clock()
+        if chunk is not None:
+            self._newest = chunk.received
+            frames = self._engine.push(chunk)
+            if frames:
+                self._listener.frames(self.id, frames)
+                for frame in frames if outlets else ():
+                    outlets[frame.product].push(frame)
+                self._note_latency(frames[-1], now)
+            if self.state != "live":
+                self._change("live")
+        elif self.state == "live" and self._newest is not None and now - self._newest > _STALLED_S:
+            self._change("stalled")
+        if now >= self._next_status:
+            self._report()
+
+    def _note_latency(self, frame: Frame, now: float) -> None:
+        product = self.products[PRODUCTS.index(frame.product)]
+        newest_needed = frame.t0 + (frame.data.shape[1] - 1) / product.rate_hz + product.delay_s
+        self._latencies.append((now, 1e3 * (pylsl.local_clock() - newest_needed)))
+        while now - self._latencies[0][0] > _STATUS_PERIOD_S:
+            self._latencies.popleft()
+
+    def _find_again(self) -> None:
+        """Look for the lost stream: the same source_id, else the same name."""
+        query = Query(source_id=self.source_id) if self.source_id else Query(name=self.signal.name)
+        try:
+            source = LslSource(find(query, 0.0, lambda: not self._stop.is_set()), self._unit)
+        except SignalError:
+            self._report()
+            self._stop.wait(_LOOK_AGAIN_S)
+            return
+        if replace(source.signal, name="") != replace(self.signal, name=""):
+            source.close()
+            raise SignalError(
+                f"stream {self.signal.name!r} came back with another rate or other channels: open a new session for it"
+            )
+        self._source = source
+        self._restarts += 1
+
+    def _change(self, state: SessionState) -> None:
+        self.state = state
+        self._report()
+
+    def _report(self) -> None:
+        self._next_status = pylsl.local_clock() + _STATUS_PERIOD_S
+        self._listener.status(self.status())
+
+
+def describe_product(engine: Engine, bundle: Bundle, product: str, index: int, session: str) -> Product:
+    """A product as clients see it."""
+    manifest = bundle.manifest
+    if product == EEG:
+        channels = [ProductChannel(name=e.name, type="eeg", unit="V", location=e.position) for e in manifest.montage]
+        model = None
+    else:
+        channels = [
+            ProductChannel(name=c.name, type=c.type, unit=c.unit, location=c.location) for c in manifest.channels
+        ]
+        model = ModelInfo(
+            name=manifest.name, version=manifest.version, digest=bundle.digest, trained_on=manifest.trained_on
+        )
+    return Product(
+        index=index,
+        session=session,
+        stream=engine.signal.name,
+        product=product,
+        rate_hz=manifest.rate_hz,
+        hop=manifest.hop,
+        delay_s=engine.delay_s(product),
+        channels=tuple(channels),
+        model=model,
+        replayed=engine.signal.replayed,
+    )
