@@ -6,6 +6,7 @@ The hub is touched on the loop alone; the threads of sessions and markers hand o
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import secrets
 import time
@@ -28,7 +29,6 @@ from cortexcast_server.settings import Settings
 from cortexcast_server.signal import SignalError
 
 _JOIN_S = 1.0
-_CONSUMER_S = 10.0
 
 
 class UnknownSessionError(Exception):
@@ -92,7 +92,7 @@ class Daemon:
         Raises:
             RecordingError: the file cannot be replayed.
         """
-        replay_id = self.replays.open(file, loop=loop, wait_for_consumer_s=_CONSUMER_S)
+        replay_id = self.replays.open(file, loop=loop, wait_for_consumer_s=math.inf)
         return Query(source_id=self.replays.get(replay_id).recording.stream_info().source_id())
 
     async def open_session(self, query: Query, unit: str | None, wait_s: float) -> Session:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from cortexcast_client import wire
@@ -77,7 +77,7 @@ class _Channel:
         return self.end - len(self.ring)
 
     def append(self, frame: Frame) -> None:
-        self.ring.append(_Encoded(frame, self.product.index))
+        self.ring.append(_Encoded(replace(frame, session=self.product.session), self.product.index))
         self.end = frame.sequence + 1
 
     def __getitem__(self, sequence: int) -> _Encoded:

@@ -1,0 +1,49 @@
+"""What every test shares: an LSL network of the run's own, and the real recordings."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("cortexcast", deadline=None)  # how fast a machine is must not decide a test
+settings.load_profile("cortexcast")
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+_PORTS = 64
+_lsl_folder = tempfile.TemporaryDirectory(prefix="cortexcast-lsl-")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # liblsl reads this once, when it is first used; subprocesses inherit it, so they are on the same network.
+    path = Path(_lsl_folder.name, "lsl_api.cfg")
+    session = f"cortexcast-test-{secrets.token_hex(8)}"
+    path.write_text(f"[lab]\nSessionID = {session}\n\n[multicast]\nResolveScope = machine\n\n[log]\nlevel = -2\n")
+    os.environ["LSLAPICFG"] = str(path)
+    # pylsl and MNE-LSL each bring a liblsl of their own: only one may be in a process.
+    spec = importlib.util.find_spec("pylsl")
+    assert spec is not None
+    assert spec.origin is not None
+    library = str(Path(spec.origin).parent / "lib" / "liblsl.so")
+    os.environ["PYLSL_LIB"] = os.environ["MNE_LSL_LIB"] = library
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _lsl_folder.cleanup()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real recordings."""
+    if not REAL_DATA.is_dir():
+        reason = f"the real recordings are not in {REAL_DATA}"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}, which CI must have")
+        pytest.skip(reason)
+    return REAL_DATA
