@@ -1,0 +1,55 @@
+# Every target does its own set-up on a fresh machine with make and Python 3.11 or newer; nothing is installed twice.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench constraints clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/server.stamp ## stream a replayed headset until Ctrl-C; DURATION=20 stops after 20 s
+	@$(BIN)/cortexcast demo $(if $(DURATION),--duration $(DURATION))
+
+test: check ## run every check and every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp ## lint, formatting, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/server.stamp ## measure latency and throughput on this machine
+	@$(BIN)/cortexcast bench
+
+constraints: ## pin the newest releases that pyproject.toml allows, in constraints.txt
+	$(PYTHON) -m venv --clear build/pins
+	build/pins/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	{ echo "# Every version that [dev], which holds all extras, installs. Made by: make constraints" && \
+	  build/pins/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/pins
+
+clean: ## remove the environment and whatever tools left behind
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cortexcast needs Python 3.11 or newer, and $(PYTHON) is not: name one, as in make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/server.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing cortexcast[server] in $(VENV), once"
+	@$(INSTALL) --editable '.[server]'
+	@touch $@
+
+# [dev] holds [server], so its stamp stands for both.
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing cortexcast[dev] in $(VENV), once"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/server.stamp $@
