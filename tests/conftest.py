@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import secrets
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from cortexcast_server.lsl_config import private_network
+
 settings.register_profile("cortexcast", deadline=None)  # how fast a machine is must not decide a test
 settings.load_profile("cortexcast")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-_PORTS = 64
 _lsl_folder = tempfile.TemporaryDirectory(prefix="cortexcast-lsl-")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # liblsl reads this once, when it is first used; subprocesses inherit it, so they are on the same network.
     path = Path(_lsl_folder.name, "lsl_api.cfg")
-    session = f"cortexcast-test-{secrets.token_hex(8)}"
-    path.write_text(f"[lab]\nSessionID = {session}\n\n[multicast]\nResolveScope = machine\n\n[log]\nlevel = -2\n")
+    path.write_text(private_network())
     os.environ["LSLAPICFG"] = str(path)
     # pylsl and MNE-LSL each bring a liblsl of their own: only one may be in a process.
     spec = importlib.util.find_spec("pylsl")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from importlib.metadata import version
-from typing import Any
 
-from fastapi import FastAPI, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 from cortexcast_models.bundle import read_bundle, shipped_bundles
 from cortexcast_server.daemon import Daemon, UnknownSessionError
+from cortexcast_server.http_errors import add_error_handlers
 from cortexcast_server.lsl_source import Query, resolve
 from cortexcast_server.protocol import Product, Status
-from cortexcast_server.replay_api import replay_router
+from cortexcast_server.replay_api import REPLAY_ERRORS, replay_router
 from cortexcast_server.session import Session
 from cortexcast_server.signal import SignalError
 from cortexcast_server.websocket import serve_client
@@ -72,7 +70,9 @@ class ModelSummary(BaseModel):
 def create_app(daemon: Daemon) -> FastAPI:
     """The application of a daemon."""
     app = FastAPI(title="cortexcast", version=version("cortexcast"), docs_url="/api/docs", redoc_url=None)
-    _add_errors(app)
+    add_error_handlers(
+        app, {**REPLAY_ERRORS, UnknownSessionError: (404, "unknown_session"), SignalError: (422, "unusable_stream")}
+    )
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -154,27 +154,3 @@ def _session_info(session: Session) -> SessionInfo:
         products=session.products,
         status=session.status(),
     )
-
-
-def _add_errors(app: FastAPI) -> None:
-    """Every error has one form: ``{"error": {"code", "message"}}``."""
-
-    def reply(status: int, code: str, message: str) -> JSONResponse:
-        return JSONResponse({"error": {"code": code, "message": message}}, status)
-
-    @app.exception_handler(UnknownSessionError)
-    async def unknown_session(_: Request, error: UnknownSessionError) -> JSONResponse:
-        return reply(404, "unknown_session", str(error))
-
-    @app.exception_handler(SignalError)
-    async def signal_error(_: Request, error: SignalError) -> JSONResponse:
-        return reply(422, "unusable_stream", str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def bad_request(_: Request, error: RequestValidationError) -> JSONResponse:
-        first: Any = error.errors()[0]
-        return reply(422, "bad_request", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        return reply(error.status_code, "http", f"{request.method} {request.url.path}: {error.detail}")

@@ -142,6 +142,11 @@ def make_info(
     return info
 
 
+def replay_markers(source_id: str) -> str:
+    """The source_id of the marker stream that belongs to a replayed recording's stream."""
+    return f"{source_id}/markers"
+
+
 def make_marker_info(name: str, source_id: str) -> pylsl.StreamInfo:
     """The info of an outlet of string markers."""
     info = pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source_id)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Generator
 
 import uvicorn
+from fastapi import FastAPI
 
 from cortexcast_server.app import create_app
 from cortexcast_server.daemon import Daemon
@@ -17,7 +18,7 @@ from cortexcast_server.settings import Settings
 _SEND_BUFFER = 64 * 1024
 """The kernel's default lets a client fall a minute behind before it pushes back."""
 
-_CLOSE_S = 1.0
+_CLOSE_S = 1
 
 
 class AddressError(Exception):
@@ -40,19 +41,25 @@ async def running_daemon(settings: Settings) -> AsyncIterator[tuple[Daemon, str]
         BundleError: the bundle cannot be used.
         AddressError: the port is in use, or the address not ours.
     """
-    listener = bind(settings.host, settings.port)
-    try:
+    with bind(settings.host, settings.port) as listener:
         daemon = Daemon(settings)
-    except BaseException:
-        listener.close()
-        raise
+        async with serving(create_app(daemon), listener) as base:
+            try:
+                yield daemon, base
+            finally:
+                await daemon.stop("the daemon was stopped")
+
+
+@contextlib.asynccontextmanager
+async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[str]:
+    """Serve an application on a listening socket; gives its base address."""
     config = uvicorn.Config(
-        create_app(daemon),
+        app,
         log_level="warning",
         lifespan="off",
         # 60 µs a frame for 7 % of its size.
         ws_per_message_deflate=False,
-        timeout_graceful_shutdown=int(_CLOSE_S),
+        timeout_graceful_shutdown=_CLOSE_S,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -62,12 +69,10 @@ async def running_daemon(settings: Settings) -> AsyncIterator[tuple[Daemon, str]
                 await task
             await asyncio.sleep(0.005)
         host, port = listener.getsockname()[:2]
-        yield daemon, f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
-        await daemon.stop("the daemon was stopped")
         server.should_exit = True
         await task
-        listener.close()
 
 
 def websocket_url(base: str) -> str:
@@ -93,21 +98,14 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        AddressError: with what to do.
+        AddressError: the address is not ours, or the port in use.
     """
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, proto)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise AddressError(f"cannot listen on {host}: {error.strerror or error}") from None
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-    try:
-        listener.bind(address)
-        listener.listen()
-    except OSError as error:
-        listener.close()
         raise AddressError(
-            f"cannot listen on {host}:{port}: {error.strerror}. Is another daemon running? Choose another --port"
+            f"cannot listen on {host}:{port}: {error.strerror or error}. Is another daemon running? Choose another "
+            "--port, 0 takes a free one"
         ) from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # accepted sockets inherit it
     return listener

@@ -18,7 +18,7 @@ import pylsl
 from cortexcast_client.wire import Frame
 from cortexcast_models.bundle import Bundle, Infer
 from cortexcast_server.engine import EEG, PRODUCTS, Engine
-from cortexcast_server.lsl_metadata import REPLAY_SOURCE
+from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
 from cortexcast_server.lsl_outlets import Outlet
 from cortexcast_server.lsl_source import LslSource, Query, SourceLostError, find
 from cortexcast_server.protocol import Latency, ModelInfo, Product, ProductChannel, SessionState, Status
@@ -111,7 +111,7 @@ class Session:
 
     def takes_markers_of(self, source_id: str) -> bool:
         """A replay's markers are that replay's alone; any other marker stream is everybody's."""
-        return not source_id.startswith(REPLAY_SOURCE) or source_id.startswith(self.source_id)
+        return not source_id.startswith(REPLAY_SOURCE) or source_id == replay_markers(self.source_id)
 
     def status(self) -> Status:
         """The session's health now."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from cortexcast_models.bundle import check_golden, read_bundle, shipped_bundles
+from cortexcast_server.inference import load
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare list, show and verify."""
@@ -18,8 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Do it."""
-    from cortexcast_models.bundle import read_bundle, shipped_bundles
-
     if args.action == "list":
         for name in shipped_bundles():
             manifest = read_bundle(name).manifest
@@ -32,8 +33,6 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _show(name: str) -> None:
-    from cortexcast_models.bundle import read_bundle
-
     bundle = read_bundle(name)
     manifest = bundle.manifest
     types = ", ".join(
@@ -60,9 +59,6 @@ def _show(name: str) -> None:
 
 
 def _verify(name: str) -> None:
-    from cortexcast_models.bundle import check_golden, read_bundle
-    from cortexcast_server.inference import load
-
     bundle = read_bundle(name)
     deviations = check_golden(bundle, load(bundle))
     print(f"{bundle.manifest.name} {bundle.manifest.version}: {len(bundle.manifest.files)} files have their sha256")

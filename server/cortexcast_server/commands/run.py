@@ -5,6 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rich.progress import Progress
+
+from cortexcast_models.bundle import read_bundle
+from cortexcast_server.inference import load
+from cortexcast_server.offline import check_output, estimate
+from cortexcast_server.recording import Recording
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
@@ -19,13 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run it with a progress bar."""
-    from rich.progress import Progress
-
-    from cortexcast_models.bundle import read_bundle
-    from cortexcast_server.inference import load
-    from cortexcast_server.offline import check_output, estimate
-    from cortexcast_server.recording import Recording
-
     out = args.out or Path(f"{args.file.name.split('.')[0].removesuffix('_raw')}_meg_raw.fif")
     check_output(out, overwrite=args.overwrite)
     bundle = read_bundle(args.model)

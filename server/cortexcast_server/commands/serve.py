@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cortexcast_server.daemon import Daemon
-    from cortexcast_server.settings import Settings
+from cortexcast_server.daemon import Daemon
+from cortexcast_server.lsl_config import quiet
+from cortexcast_server.runner import running_daemon, stop_event, websocket_url
+from cortexcast_server.settings import Settings, load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,15 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Serve until stopped."""
-    from cortexcast_server.settings import Settings, load_settings
-
+    quiet()
     flags = {key: value for key, value in vars(args).items() if key in Settings.model_fields}
     return asyncio.run(_serve(args, load_settings(args.config, flags)))
 
 
 async def _serve(args: argparse.Namespace, settings: Settings) -> int:
-    from cortexcast_server.runner import running_daemon, stop_event, websocket_url
-
     with stop_event() as stop:
         async with running_daemon(settings) as (daemon, base):
             manifest = daemon.bundle.manifest

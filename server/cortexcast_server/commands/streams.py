@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from cortexcast_server.lsl_config import quiet
+from cortexcast_server.lsl_source import describe, resolve
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
@@ -14,8 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print a line a stream; 1 where there is none."""
-    from cortexcast_server.lsl_source import describe, resolve
-
+    quiet()
     streams = resolve(args.wait)
     for info in streams:
         if args.json:

@@ -1,0 +1,115 @@
+"""Show it all: a simulated headset through real LSL, served, and watched by a client of its own process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from cortexcast_server.lsl_config import quiet
+from cortexcast_server.runner import running_daemon, stop_event, websocket_url
+from cortexcast_server.session import Session
+from cortexcast_server.settings import load_settings
+from cortexcast_server.simulated_recording import simulate
+
+_SIGNAL_S = 60.0
+
+
+class DemoError(Exception):
+    """The demo did not show what it should."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("--duration", type=float, metavar="SECONDS", help="stop by itself after so long")
+    parser.add_argument("--port", type=int, help="port to listen on (default 8765; 0 takes a free one)")
+    parser.add_argument("--model", help="bundle: the name of a shipped one, or a folder")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Simulate, replay, serve, watch."""
+    quiet()
+    settings = load_settings(None, {"port": args.port, "model": args.model})
+    with tempfile.TemporaryDirectory(prefix="cortexcast-demo-") as folder:
+        file = Path(folder) / "simulated_headset_raw.fif"
+        print(f"simulating {_SIGNAL_S:g} s of EEG, which the demo replays in a loop through LSL ...", flush=True)
+        simulate(file, duration_s=_SIGNAL_S)
+        asyncio.run(_demo(file, settings, args.duration))
+    return 0
+
+
+async def _demo(file: Path, settings: Any, duration_s: float | None) -> None:
+    with stop_event() as stop:
+        async with running_daemon(settings) as (daemon, base):
+            query = await asyncio.to_thread(daemon.replay, file, loop=True)
+            session = await daemon.open_session(query, settings.unit, settings.wait_s)
+            manifest = daemon.bundle.manifest
+            print(f"serving {manifest.name} {manifest.version} ({manifest.trained_on}) at {websocket_url(base)}")
+            print(
+                f"subscribe with 'cortexcast watch {websocket_url(base)}' · REST at {base}/api/docs · stop with Ctrl-C"
+            )
+            async with _watching(websocket_url(base), duration_s) as lines:
+                await _report(lines, session, stop)
+
+
+@asynccontextmanager
+async def _watching(url: str, duration_s: float | None) -> AsyncIterator[asyncio.StreamReader]:
+    """A client in a process of its own, as a user's would be."""
+    command = [sys.executable, "-m", "cortexcast_client", "watch", url, "--json"]
+    if duration_s is not None:
+        command += ["--duration", str(duration_s)]
+    # Its own session, so that Ctrl-C is ours to pass on, once there is something to report.
+    watcher = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
+    assert watcher.stdout is not None
+    try:
+        yield watcher.stdout
+    finally:
+        if watcher.returncode is None:
+            watcher.terminate()
+        await watcher.wait()
+
+
+async def _report(lines: asyncio.StreamReader, session: Session, stop: asyncio.Event) -> None:
+    stopping = asyncio.ensure_future(stop.wait())
+    while True:
+        reading = asyncio.ensure_future(lines.readline())
+        await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            reading.cancel()
+            return
+        if not reading.result():
+            raise DemoError("the watching client ended early")
+        record = json.loads(reading.result())
+        if record["type"] == "summary":
+            for product in record["products"]:
+                print(_line(product), flush=True)
+        elif record["type"] == "total":
+            stopping.cancel()
+            _account(record, session)
+            return
+
+
+def _line(product: dict[str, Any]) -> str:
+    latency = product["latency_ms"] or {"p50": float("nan"), "p99": float("nan")}
+    return (
+        f"{product['product']:4} {product['frames_per_s']:5.1f} frames/s  {product['samples_per_s']:5.0f} samples/s  "
+        f"latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms  lost {product['lost']}"
+    )
+
+
+def _account(total: dict[str, Any], session: Session) -> None:
+    if not total["frames"]:
+        raise DemoError("no frame arrived in that time")
+    status, latency = session.status(), total["latency_ms"]
+    print(
+        f"{total['frames']} frames received · {status.samples_in} EEG samples in, {status.samples_out} MEG samples "
+        f"out · lost = {total['lost']} · latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
+    )
+    if total["lost"] or status.gaps:
+        raise DemoError(f"{total['lost']} frames lost, {status.gaps} gaps in the EEG: is this machine too busy?")

@@ -1,0 +1,180 @@
+"""Replays over HTTP: open a recording, pause, seek and close it.
+
+Whoever can reach the address can replay any recording of the machine: it belongs on the loopback.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from pathlib import Path
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from cortexcast_server.http_errors import Codes
+from cortexcast_server.player import Player, PlayerStatus
+from cortexcast_server.playhead import PlaybackError
+from cortexcast_server.recording import Recording, RecordingError
+
+
+class UnknownReplayError(Exception):
+    """No replay of that id."""
+
+
+class Replays:
+    """The replays of a process, by id. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._players: dict[str, Player] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def open(
+        self,
+        file: str | Path,
+        *,
+        name: str | None = None,
+        speed: float = 1.0,
+        start_s: float = 0.0,
+        loop: bool = False,
+        wait_for_consumer_s: float = 0.0,
+    ) -> str:
+        """Replay a file and return the replay's id. The arguments are those of ``Recording`` and ``Player``.
+
+        Raises:
+            RecordingError: the file cannot be replayed.
+            PlaybackError: not with these arguments, or a replay of that name is playing.
+        """
+        player = Player(
+            Recording(file, name), speed=speed, start_s=start_s, loop=loop, wait_for_consumer_s=wait_for_consumer_s
+        )
+        stream = player.recording.name
+        with self._lock:
+            others = [p.recording.name for p in self._players.values() if p.status().state != "ended"]
+            if stream in others:
+                raise PlaybackError(f"a stream named {stream!r} is being replayed: close it, or give another name")
+            player.start()
+            replay_id = str(next(self._numbers))
+            self._players[replay_id] = player
+        return replay_id
+
+    def get(self, replay_id: str) -> Player:
+        """The replay of that id; it stays here after its end, until it is closed.
+
+        Raises:
+            UnknownReplayError: there is none.
+        """
+        try:
+            return self._players[replay_id]
+        except KeyError:
+            known = ", ".join(self._players) or "none"
+            raise UnknownReplayError(f"no replay {replay_id!r}: there are {known}") from None
+
+    def list(self) -> list[tuple[str, Player]]:
+        """Ids and replays, oldest first."""
+        with self._lock:
+            return list(self._players.items())
+
+    def close(self, replay_id: str) -> None:
+        """Stop a replay and forget it.
+
+        Raises:
+            UnknownReplayError: there is none of that id.
+        """
+        self.get(replay_id).stop()
+        with self._lock:
+            self._players.pop(replay_id, None)
+
+    def close_all(self) -> None:
+        """Stop every replay and forget it."""
+        with self._lock:
+            players = list(self._players.values())
+            self._players.clear()
+        for player in players:
+            player.stop()
+
+
+REPLAY_ERRORS: Codes = {
+    RecordingError: (422, "unusable_recording"),
+    PlaybackError: (422, "not_possible"),
+    UnknownReplayError: (404, "unknown_replay"),
+}
+"""How the exceptions of these routes are answered."""
+
+
+class ReplayRequest(BaseModel):
+    """What to replay, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: Path
+    name: str | None = None
+    speed: float = 1.0
+    start: float = Field(0.0, description="seconds since the recording's first sample")
+    loop: bool = False
+
+
+class SeekRequest(BaseModel):
+    """Where to go on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    position_s: float
+
+
+class ReplayInfo(BaseModel):
+    """A replay and where it stands."""
+
+    id: str
+    status: PlayerStatus
+
+
+def replay_router(replays: Replays) -> APIRouter:
+    """The routes under ``/api/v1/replays``; the application answers ``REPLAY_ERRORS``."""
+    router = APIRouter(prefix="/api/v1/replays", tags=["replays"])
+
+    def info(replay_id: str) -> ReplayInfo:
+        return ReplayInfo(id=replay_id, status=replays.get(replay_id).status())
+
+    @router.get("")
+    def list_replays() -> list[ReplayInfo]:
+        """The replays, oldest first."""
+        return [ReplayInfo(id=replay_id, status=player.status()) for replay_id, player in replays.list()]
+
+    @router.post("", status_code=201)
+    def open_replay(request: ReplayRequest) -> ReplayInfo:
+        """Replay a file of this machine."""
+        return info(
+            replays.open(request.file, name=request.name, speed=request.speed, start_s=request.start, loop=request.loop)
+        )
+
+    @router.get("/{replay_id}")
+    def show_replay(replay_id: str) -> ReplayInfo:
+        """One replay."""
+        return info(replay_id)
+
+    @router.post("/{replay_id}/pause")
+    def pause(replay_id: str) -> ReplayInfo:
+        """Send nothing until it is resumed."""
+        replays.get(replay_id).pause()
+        return info(replay_id)
+
+    @router.post("/{replay_id}/resume")
+    def resume(replay_id: str) -> ReplayInfo:
+        """Go on."""
+        replays.get(replay_id).resume()
+        return info(replay_id)
+
+    @router.post("/{replay_id}/seek")
+    def seek(replay_id: str, request: SeekRequest) -> ReplayInfo:
+        """Go on from another place."""
+        replays.get(replay_id).seek(request.position_s)
+        return info(replay_id)
+
+    @router.delete("/{replay_id}", status_code=204)
+    def close_replay(replay_id: str) -> None:
+        """Stop it."""
+        replays.close(replay_id)
+
+    return router

@@ -1,0 +1,34 @@
+"""Bundles to break: the small model of ``factories`` as a folder, with one thing wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from factories import CAP, WEIGHTS, manifest_fields, onnx_linear
+
+from cortexcast_models.bundle import MANIFEST_FILE, pack_golden, write_bundle
+
+
+def write_small_bundle(
+    folder: Path,
+    *,
+    graph: bytes | None = None,
+    golden_scale: float = 1.0,
+    change: Callable[[dict[str, Any]], None] | None = None,
+) -> Path:
+    """A valid bundle, but for what the arguments say; ``change`` edits the manifest after it was written."""
+    fields = manifest_fields()
+    del fields["files"]
+    eeg = np.random.default_rng(1).normal(scale=1e-5, size=(len(CAP), 8)).astype(np.float32)
+    golden = pack_golden({"eeg": eeg, "meg": np.float32(golden_scale) * (WEIGHTS @ eeg)})
+    write_bundle(folder, fields, {"model.onnx": graph or onnx_linear(WEIGHTS, 8), "golden.npz": golden})
+    if change is not None:
+        path = folder / MANIFEST_FILE
+        manifest = json.loads(path.read_text())
+        change(manifest)
+        path.write_text(json.dumps(manifest))
+    return folder
