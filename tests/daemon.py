@@ -50,7 +50,7 @@ class Process:
 
     def wait_for(self, pattern: str, timeout_s: float = START_S) -> re.Match[str]:
         """The first line from here on in which the pattern is found."""
-        seen = []
+        seen: list[str] = []
         while True:
             try:
                 line = self._lines.get(timeout=timeout_s)

@@ -20,6 +20,13 @@ from cortexcast_server.signal import SignalError
 from cortexcast_server.websocket import serve_client
 
 
+_ERRORS = {
+    **REPLAY_ERRORS,
+    UnknownSessionError: (404, "unknown_session"),
+    SignalError: (422, "unusable_stream"),
+}
+
+
 class SessionRequest(BaseModel):
     """Which stream to serve; the fields are those of the settings."""
 

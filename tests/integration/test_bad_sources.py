@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from daemon import run, running
 from factories import CAP, eeg_like
 from headset import streaming
 
-from cortexcast_client import Connection, Flags, Status
+from cortexcast_client import Connection, Flags, Frame, Status
 from cortexcast_server.lsl_metadata import make_marker_info
 
 
@@ -91,7 +92,7 @@ def test_a_wrong_unit_can_be_corrected(small: Path, stack: ExitStack) -> None:
     stack.enter_context(streaming(unit="volts"))
     with running("--model", small, "--unit", "microvolts", "--wait", "10") as daemon:
         with Connection(daemon.url, ["eeg"], reconnect=False) as connection:
-            frames = [frame for frame, _ in zip(connection, range(60), strict=False)]
+            frames = list(islice(connection, 60))
         assert 1e-6 < frames[-1].data.std() < 1e-4
 
 
@@ -101,16 +102,16 @@ def test_nan_and_flat_channels_are_flagged_and_not_fatal(small: Path, stack: Exi
     data[CAP.index("O1")] = 7.0
     stack.enter_context(streaming(data=data))
     statuses, flags = [], []
-    with running("--model", small, "--wait", "10") as daemon:
-        with Connection(daemon.url, ["meg"], reconnect=False) as connection:
-            for event in connection.events():
-                if isinstance(event, Status):
-                    statuses.append(event)
-                    if set(event.bad_channels) == {"Cz", "O1"}:
-                        break
-                elif hasattr(event, "flags"):
-                    flags.append(event.flags)
-                    assert np.isfinite(event.data).all()
+    daemon = stack.enter_context(running("--model", small, "--wait", "10"))
+    connection = stack.enter_context(Connection(daemon.url, ["meg"], reconnect=False))
+    for event in connection.events():
+        if isinstance(event, Status):
+            statuses.append(event)
+            if set(event.bad_channels) == {"Cz", "O1"}:
+                break
+        elif isinstance(event, Frame):
+            flags.append(event.flags)
+            assert np.isfinite(event.data).all()
     assert set(statuses[-1].interpolated) == {"Cz", "O1"}
     assert Flags.BAD_CHANNELS in flags[-1]
 
@@ -147,11 +148,12 @@ def write_recording(path: Path, kind: str = "eeg") -> Path:
 @pytest.mark.parametrize("verb", ["replay", "run", "serve"])
 def test_recordings_that_cannot_be_used_say_why(tmp_path: Path, small: Path, verb: str) -> None:
     def command(path: Path) -> list[str | Path]:
-        return {
-            "replay": ["replay", path, "--control-port", "0"],
-            "run": ["run", path, "--model", small, "--out", tmp_path / "out_raw.fif"],
-            "serve": ["serve", "--port", "0", "--model", small, "--replay", path],
-        }[verb]
+        before: list[str | Path] = ["serve", "--port", "0", "--model", small, "--replay"] if verb == "serve" else [verb]
+        after: dict[str, list[str | Path]] = {
+            "replay": ["--port", "0"],
+            "run": ["--model", small, "--out", tmp_path / "out_raw.fif"],
+        }
+        return [*before, path, *after.get(verb, [])]
 
     assert "EEG" in refusal(*command(write_recording(tmp_path / "misc_raw.fif", "misc")))
     truncated = write_recording(tmp_path / "cut_raw.fif")

@@ -81,7 +81,7 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_computes_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="deviates from its golden tensor by 0.0"):
+    with pytest.raises(BundleError, match=r"deviates from its golden tensor by 0\.0"):
         load(read_bundle(write_small_bundle(tmp_path / "small", golden_scale=1.01)))
 
 

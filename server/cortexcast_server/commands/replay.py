@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="hold the first sample until somebody listens",
+        help="let the first sample wait for a reader",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address for pause and seek by HTTP (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8766, help="its port (default 8766; 0 takes a free one)")
