@@ -19,7 +19,6 @@ from cortexcast_server.session import Session
 from cortexcast_server.signal import SignalError
 from cortexcast_server.websocket import serve_client
 
-
 _ERRORS = {
     **REPLAY_ERRORS,
     UnknownSessionError: (404, "unknown_session"),

@@ -1,9 +1,9 @@
 """The hub: one ring of recent frames a product, one cursor a subscriber. Pure.
 
-A subscriber's outbox is its cursor in the product's ring, so a thousand stalled clients cost what one does. A cursor that
-falls behind by more than ``outbox_s`` skips the oldest frames and counts them; one that resumes may be as far behind as
-the ring reaches, ``history_s``. Control messages are lossless but bounded: a client that does not take them is to be
-disconnected.
+A subscriber's outbox is its cursor in the product's ring, so a thousand stalled clients cost what one does. A cursor
+that falls behind by more than ``outbox_s`` skips the oldest frames and counts them; one that resumes may be as far
+behind as the ring reaches, ``history_s``. Control messages are lossless but bounded: a client that does not take them
+is to be disconnected.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ def private_network() -> str:
     """A configuration whose processes see one another's streams and nobody else's, on this machine alone."""
     base = _PRIVATE_PORTS.start + _PORTS * secrets.randbelow(len(_PRIVATE_PORTS) // _PORTS)
     return (
-        f"[lab]\nSessionID = cortexcast-{secrets.token_hex(8)}\n"
+        # Older liblsls do not find what answers a broadcast; they ask the known peers.
+        f"[lab]\nSessionID = cortexcast-{secrets.token_hex(8)}\nKnownPeers = {{127.0.0.1}}\n"
         # The default range holds 16 outlets of a machine, whosoever they are.
         f"[ports]\nMulticastPort = {base}\nBasePort = {base + 1}\nPortRange = {_PORTS - 1}\n"
         # The scope "machine" is one unicast address, on which one outlet of several answers. This reaches them all.

@@ -1,0 +1,1 @@
+"""Offline: from recordings and physics to bundles."""
