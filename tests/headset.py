@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pylsl
@@ -42,7 +43,7 @@ class Headset:
         self._outlet = pylsl.StreamOutlet(info)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._origin = 0.0
+        self._origin = pylsl.local_clock()
 
     def start(self) -> None:
         """Stream in real time."""
@@ -52,7 +53,8 @@ class Headset:
     def stop(self) -> None:
         """Send no more; the outlet stays."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def push(self, n: int, skip_s: float = 0.0) -> None:
         """Send the next samples now, their stamps even; ``skip_s`` of time is missing before them."""
@@ -72,14 +74,25 @@ class Headset:
             if due > self.sent:
                 self.push(due - self.sent)
 
+    def unplug(self) -> None:
+        """Be gone."""
+        self.stop()
+        del self._outlet
+
 
 @contextmanager
-def streaming(name: str = "headset", **options: object) -> Iterator[Headset]:
-    """A headset that streams until the block ends."""
-    headset = Headset(name, **options)  # type: ignore[arg-type]
-    headset.start()
+def plugged_in(name: str = "headset", **options: Any) -> Iterator[Headset]:
+    """A headset that sends what it is told to, until the block ends."""
+    headset = Headset(name, **options)
     try:
         yield headset
     finally:
-        headset.stop()
-        del headset._outlet
+        headset.unplug()
+
+
+@contextmanager
+def streaming(name: str = "headset", **options: Any) -> Iterator[Headset]:
+    """A headset that streams until the block ends."""
+    with plugged_in(name, **options) as headset:
+        headset.start()
+        yield headset

@@ -129,7 +129,7 @@ class Engine:
     @property
     def rate_hz(self) -> float | None:
         """The rate that the stamps of this segment show, once there are some."""
-        return self._segment.clock.rate_hz if self.counts.samples_used else None
+        return self._segment.clock.rate_hz
 
     @property
     def notes(self) -> list[str]:

@@ -153,6 +153,10 @@ class Session:
         except SignalError as error:
             self._error = str(error)
             self._change("failed")
+        except Exception as error:
+            self._error = f"a bug in cortexcast, please report it: {error!r}"
+            self._change("failed")
+            raise
         finally:
             if self._source is not None:
                 self._source.close()

@@ -140,9 +140,9 @@ class Clock:
         return self._origin + sample * self._period + intercept + slope * (sample - self._middle)
 
     @property
-    def rate_hz(self) -> float:
-        """The rate that the stamps show."""
-        return 1.0 / (self._period + self._line()[1])
+    def rate_hz(self) -> float | None:
+        """The rate that the stamps show; None before there are any."""
+        return 1.0 / (self._period + self._line()[1]) if self._n_samples else None
 
     def _line(self) -> tuple[float, float]:
         mean_x, mean_y = self._wx / self._w, self._wy / self._w

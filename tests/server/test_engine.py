@@ -132,6 +132,19 @@ def test_a_gap_is_flagged_once_and_the_filters_start_anew() -> None:
     assert max(float(np.abs(frame.data).max()) for frame in frames) < 1e-3
 
 
+def test_the_rate_is_not_known_just_after_a_gap() -> None:
+    times = even(1000)
+    times[990:] += 2.0
+    engine = make_engine()
+    pieces = chunks(eeg_like(len(CAP), 1000), times, [980])
+    assert engine.rate_hz is None
+    engine.push(pieces[0])
+    assert engine.rate_hz == pytest.approx(250.0)
+    engine.push(pieces[1])
+    assert engine.counts.gaps == 1
+    assert engine.rate_hz is None
+
+
 def test_a_window_that_is_not_full_yet_is_flagged() -> None:
     frames = push_all(make_engine(window=40), chunks(eeg_like(len(CAP), 1000), even(1000), []))
     meg = [Flags.RESET in frame.flags for frame in frames if frame.product == MEG]
