@@ -107,7 +107,7 @@ def bind(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror or error}. Is another daemon running? Choose another "
             "--port, 0 takes a free one"
         ) from None
-    # Accepted sockets inherit both. asyncio would switch Nagle's algorithm off only where the socket names its protocol,
+    # Accepted sockets inherit both. asyncio switches Nagle's algorithm off only for sockets that name their protocol,
     # which this one does not; with it on, one frame in three waits 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)

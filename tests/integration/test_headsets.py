@@ -23,7 +23,7 @@ def small(tmp_path: Path) -> Path:
 
 def until(connection: Connection, done: Callable[[Frame | Status], bool]) -> list[Frame]:
     """The frames up to the first event for which ``done``."""
-    frames = []
+    frames: list[Frame] = []
     for event in connection.events():
         if isinstance(event, Frame | Status) and done(event):
             return frames
