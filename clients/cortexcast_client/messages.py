@@ -32,7 +32,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The bundle that makes a product; ``trained_on`` is ``simulated`` or ``recorded``."""
+    """The bundle that makes a product; ``trained_on`` is ``physics``, ``simulated`` or ``recorded``."""
 
     name: str
     version: str
@@ -105,7 +105,7 @@ class Status:
         state: ``live``, ``stalled``, ``lost``, ``failed`` or ``ended``.
         error: why it failed, or None.
         samples_in: EEG samples taken from the source.
-        samples_out: samples of all products given.
+        samples_out: samples of MEG given, at its rate.
         gaps: how often samples were missing.
         missing_s: how much was missing, in seconds.
         restarts: how often the source was opened anew.

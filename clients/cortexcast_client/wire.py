@@ -48,7 +48,7 @@ class Flags(IntFlag):
     RESTAMPED = 1 << 7
     """The source's time stamps were not in the LSL clock and were replaced."""
     TRAINED_ON_SIMULATION = 1 << 8
-    """The model has seen no recorded data."""
+    """The model was trained on simulated recordings alone."""
     STD = 1 << 9
     """A standard deviation per channel follows the payload."""
 

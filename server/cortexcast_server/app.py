@@ -76,9 +76,7 @@ class ModelSummary(BaseModel):
 def create_app(daemon: Daemon) -> FastAPI:
     """The application of a daemon."""
     app = FastAPI(title="cortexcast", version=version("cortexcast"), docs_url="/api/docs", redoc_url=None)
-    add_error_handlers(
-        app, {**REPLAY_ERRORS, UnknownSessionError: (404, "unknown_session"), SignalError: (422, "unusable_stream")}
-    )
+    add_error_handlers(app, _ERRORS)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -87,9 +85,10 @@ def create_app(daemon: Daemon) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Models are loaded and warm, and no session has failed."""
-        body = {"ready": daemon.ready, "sessions": {session.id: session.state for session in daemon.sessions}}
-        return JSONResponse(body, 200 if daemon.ready else 503)
+        """The models are loaded and warm, as they are before the first request, and the daemon is not stopping."""
+        ready = not daemon.stopping.is_set()
+        body = {"ready": ready, "sessions": {session.id: session.state for session in daemon.sessions}}
+        return JSONResponse(body, 200 if ready else 503)
 
     @app.get("/api/v1/sessions")
     async def list_sessions() -> list[SessionInfo]:

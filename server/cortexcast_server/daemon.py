@@ -53,12 +53,11 @@ class Daemon:
         self.replays = Replays()
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[str, Session] = {}
-        self._run_id = secrets.token_hex(
-            2
-        )  # a restarted daemon's sessions have other ids, as their sequences begin anew
+        # A restarted daemon's sessions have other ids, since their frames are counted anew.
+        self._run_id = secrets.token_hex(2)
         self._markers = MarkerRelay(self._marker)
         self.stopping = asyncio.Event()
-        self._failure: asyncio.Future[SignalError] = self._loop.create_future()
+        self._failures: dict[str, asyncio.Future[SignalError]] = {}
 
     @property
     def sessions(self) -> list[Session]:
@@ -77,14 +76,9 @@ class Daemon:
             known = ", ".join(self._sessions) or "none"
             raise UnknownSessionError(f"no session {session_id!r}: there are {known}") from None
 
-    @property
-    def ready(self) -> bool:
-        """Models are warm, as they are before this object exists, and not all sessions have failed."""
-        return not self.stopping.is_set() and not self._failure.done()
-
-    async def failure(self) -> SignalError:
-        """Wait until all the sessions there are have failed; gives the last one's error."""
-        return await asyncio.shield(self._failure)
+    async def failure(self, session: Session) -> SignalError:
+        """Wait until a session has failed; gives its error."""
+        return await asyncio.shield(self._failures[session.id])
 
     def replay(self, file: Path, *, loop: bool) -> Query:
         """Replay a recording through LSL, from its first sample as soon as somebody listens; gives the way to find it.
@@ -103,7 +97,7 @@ class Daemon:
         """
 
         def connect() -> LslSource:
-            info = find(query, wait_s, lambda: not self.stopping.is_set())
+            info = find(query, wait_s, go_on=lambda: not self.stopping.is_set())
             self._markers.look()  # before the EEG, so that no marker of a recording's first second is missed
             return LslSource(info, unit)
 
@@ -119,6 +113,7 @@ class Daemon:
             unit=unit,
         )
         self._sessions[session.id] = session
+        self._failures[session.id] = self._loop.create_future()
         session.start()
         return session
 
@@ -131,7 +126,7 @@ class Daemon:
         session = self.session(session_id)
         session.stop()
         await asyncio.to_thread(session.join, _JOIN_S)
-        del self._sessions[session_id]
+        del self._sessions[session_id], self._failures[session_id]
         self.hub.close(session_id)
 
     async def stop(self, reason: str) -> None:
@@ -174,9 +169,9 @@ class Daemon:
 
     def _hear_status(self, status: Status) -> None:
         self.hub.tell(status.session, status)
-        failed = [session.state == "failed" for session in self.sessions]
-        if status.error and all(failed) and not self._failure.done():
-            self._failure.set_result(SignalError(status.error))
+        failure = self._failures.get(status.session)
+        if status.error and failure and not failure.done():
+            failure.set_result(SignalError(status.error))
 
     def _marker(self, stream: str, source_id: str, label: str, when: float) -> None:
         """Hear of a marker, on the relay's thread: a replay's own goes to that replay, any other to every session."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import pylsl
 
 from cortexcast_server.lsl_metadata import OUTLET_SOURCE, eeg_layout
 from cortexcast_server.signal import Chunk, SignalError
 
-_RESOLVE_S = 0.5  # one look; liblsl may miss a stream of the same machine in one, so looks are repeated
-_ALL = 1024  # more than any network has: liblsl stops looking at this many
+_LOOK_S = 1.0
+"""liblsl may miss a stream in its first look, even one of the same machine, but not for so long."""
+
+_FORGET_S = 2.0
+_POLL_S = 0.05
 _OPEN_TIMEOUT_S = 5.0
 _CLOCK_PERIOD_S = 5.0
 _MAX_PULL = 4096
@@ -45,40 +50,65 @@ class Query:
         return " and ".join(parts or ["type='EEG'"])
 
 
-def resolve(wait_s: float = 1.0, predicate: str = "") -> list[pylsl.StreamInfo]:
-    """The streams on the network, each once; ``predicate`` is XPath. Takes ``wait_s``, whatever is found."""
-    found: dict[str, pylsl.StreamInfo] = {}
-    deadline = time.monotonic() + wait_s
-    while True:
-        look_s = max(0.1, min(_RESOLVE_S, deadline - time.monotonic()))
-        infos = pylsl.resolve_bypred(predicate, _ALL, look_s) if predicate else pylsl.resolve_streams(look_s)
-        found.update((info.uid(), info) for info in infos)
-        if time.monotonic() >= deadline:
-            return sorted(found.values(), key=lambda info: (info.name(), info.source_id(), info.uid()))
+class _Lookout:
+    """One of liblsl's continuous resolvers, kept for the life of the process.
+
+    liblsl's one-shot resolvers, and the destruction of any resolver, now and then take five seconds longer than asked.
+    """
+
+    def __init__(self, predicate: str) -> None:
+        self._resolver = pylsl.ContinuousResolver(pred=predicate or None, forget_after=_FORGET_S)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._resolver))  # not even destroyed at exit
+        self._since = time.monotonic()
+
+    def looked_s(self) -> float:
+        return time.monotonic() - self._since
+
+    def streams(self) -> list[pylsl.StreamInfo]:
+        return sorted(self._resolver.results(), key=lambda info: (info.name(), info.source_id(), info.uid()))
 
 
-def find(query: Query, wait_s: float, go_on: Callable[[], bool] = lambda: True) -> pylsl.StreamInfo:
-    """The one stream that matches, waited for.
+_lookout = cache(_Lookout)
+
+
+def resolve(predicate: str = "", look_s: float = _LOOK_S) -> list[pylsl.StreamInfo]:
+    """The streams on the network, or those that match an XPath predicate.
+
+    The first call for a predicate looks for ``look_s``; later ones know already.
+    """
+    lookout = _lookout(predicate)
+    time.sleep(max(0.0, look_s - lookout.looked_s()))
+    return lookout.streams()
+
+
+def find(
+    query: Query, wait_s: float, *, but_not: str = "", go_on: Callable[[], bool] = lambda: True
+) -> pylsl.StreamInfo:
+    """The one headset that matches, waited for; ``but_not`` is the uid of one that has gone.
 
     Raises:
-        SignalError: none matches (the message lists what is there), or several do.
+        SignalError: none matches (the message lists what is there), several do, or ``go_on`` turned false.
     """
+    lookout = _lookout(query.xpath)
     deadline = time.monotonic() + wait_s
     while go_on():
         matches = [
-            info for info in resolve(2 * _RESOLVE_S, query.xpath) if not info.source_id().startswith(OUTLET_SOURCE)
+            info
+            for info in lookout.streams()
+            if not info.source_id().startswith(OUTLET_SOURCE) and info.uid() != but_not
         ]
-        if len(matches) > 1:
+        if matches and lookout.looked_s() >= _LOOK_S:
+            if len(matches) == 1:
+                return matches[0]
             listing = "; ".join(describe(info) for info in matches)
             raise SignalError(f"{len(matches)} streams match {query}: {listing}. {_CHOOSE}")
-        if matches:
-            return matches[0]
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline and lookout.looked_s() >= _LOOK_S:
             break
-    others = "; ".join(describe(info) for info in resolve(_RESOLVE_S)) or "none at all"
+        time.sleep(_POLL_S)
+    others = "; ".join(describe(info) for info in resolve()) if go_on() else ""
     raise SignalError(
-        f"no stream matches {query} after {wait_s:g} s; on the network: {others}. Start the headset's LSL "
-        f"stream, or run 'cortexcast doctor'. {_CHOOSE}"
+        f"no stream matches {query} after {wait_s:g} s; on the network: {others or 'none at all'}. Start the headset's "
+        f"LSL stream, or run 'cortexcast doctor'. {_CHOOSE}"
     )
 
 
@@ -117,6 +147,7 @@ class LslSource:
             ) from None
         self.signal = self._layout.signal
         self.source_id = full.source_id()
+        self.uid = full.uid()
         self._clock_read = pylsl.local_clock()
 
     def read(self, timeout_s: float) -> Chunk | None:
@@ -170,9 +201,9 @@ class MarkerSource:
         self._inlet.close_stream()
 
 
-def marker_streams(wait_s: float = _RESOLVE_S) -> list[pylsl.StreamInfo]:
+def marker_streams() -> list[pylsl.StreamInfo]:
     """The string streams of type Markers on the network."""
-    return [info for info in resolve(wait_s, "type='Markers'") if info.channel_format() == pylsl.cf_string]
+    return [info for info in resolve("type='Markers'") if info.channel_format() == pylsl.cf_string]
 
 
 def _quote(value: str) -> str:

@@ -26,6 +26,7 @@ class MarkerRelay:
     def __init__(self, hear: Hear) -> None:
         self._hear = hear
         self._sources: dict[str, tuple[str, MarkerSource]] = {}
+        self._seen: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [
@@ -38,14 +39,16 @@ class MarkerRelay:
     def look(self) -> None:
         """Connect to the marker streams that are there now and were not before."""
         for info in marker_streams():
-            if info.uid() in self._sources:
-                continue
+            with self._lock:
+                if info.uid() in self._seen:
+                    continue
+                self._seen.add(info.uid())
             try:
                 source = MarkerSource(info)
             except (pylsl.util.TimeoutError, pylsl.util.LostError):
-                continue  # it went as it came; were it still there, the next look would find it
+                continue  # it went as it came
             with self._lock:
-                self._sources.setdefault(info.uid(), (info.source_id(), source))
+                self._sources[info.uid()] = (info.source_id(), source)
 
     def stop(self) -> None:
         """End the threads and disconnect."""

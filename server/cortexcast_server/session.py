@@ -75,7 +75,7 @@ class Session:
     ) -> None:
         self.id = session_id
         self.source_id = source.source_id
-        self._source: LslSource | None = source
+        self._source = source
         self._unit = unit
         self._listener = listener
         self._engine = Engine(source.signal, bundle.manifest, infer)
@@ -117,7 +117,7 @@ class Session:
         """The session's health now."""
         counts = self._engine.counts
         now = pylsl.local_clock()
-        recent = [latency for when, latency in self._latencies if now - when < _STATUS_PERIOD_S]
+        recent = [latency for when, latency in tuple(self._latencies) if now - when < _STATUS_PERIOD_S]
         return Status(
             session=self.id,
             state=self.state,
@@ -140,15 +140,12 @@ class Session:
         outlets = {product.product: Outlet(product) for product in self.products} if self._with_outlets else {}
         try:
             while not self._stop.is_set():
-                if self._source is None:
-                    self._find_again()
-                    continue
                 try:
-                    self._step(self._source, outlets)
+                    self._step(outlets)
                 except SourceLostError:
                     self._source.close()
-                    self._source = None
                     self._change("lost")
+                    self._wait_for_return()
             self._change("ended")
         except SignalError as error:
             self._error = str(error)
@@ -158,11 +155,19 @@ class Session:
             self._change("failed")
             raise
         finally:
-            if self._source is not None:
-                self._source.close()
+            self._source.close()
 
-    def _step(self, source: LslSource, outlets: dict[str, Outlet]) -> None:
-        chunk = source.read(_READ_S)
+    def _wait_for_return(self) -> None:
+        while not self._stop.wait(_LOOK_AGAIN_S):
+            source = self._find_again(self._source)
+            if source is not None:
+                self._source = source
+                self._restarts += 1
+                return
+            self._report()
+
+    def _step(self, outlets: dict[str, Outlet]) -> None:
+        chunk = self._source.read(_READ_S)
         now = pylsl.local_clock()
         if chunk is not None:
             self._newest = chunk.received
@@ -186,22 +191,19 @@ class Session:
         while now - self._latencies[0][0] > _STATUS_PERIOD_S:
             self._latencies.popleft()
 
-    def _find_again(self) -> None:
-        """Look for the lost stream: the same source_id, else the same name."""
-        query = Query(source_id=self.source_id) if self.source_id else Query(name=self.signal.name)
+    def _find_again(self, lost: LslSource) -> LslSource | None:
+        """Look for a lost stream: the same source_id, else the same name; None while there is none."""
+        query = Query(source_id=lost.source_id) if lost.source_id else Query(name=lost.signal.name)
         try:
-            source = LslSource(find(query, 0.0, lambda: not self._stop.is_set()), self._unit)
+            source = LslSource(find(query, 0.0, but_not=lost.uid), self._unit)
         except SignalError:
-            self._report()
-            self._stop.wait(_LOOK_AGAIN_S)
-            return
-        if replace(source.signal, name="") != replace(self.signal, name=""):
+            return None
+        if replace(source.signal, name="") != replace(lost.signal, name=""):
             source.close()
             raise SignalError(
-                f"stream {self.signal.name!r} came back with another rate or other channels: open a new session for it"
+                f"stream {lost.signal.name!r} came back with another rate or other channels: open a new session for it"
             )
-        self._source = source
-        self._restarts += 1
+        return source
 
     def _change(self, state: SessionState) -> None:
         self.state = state

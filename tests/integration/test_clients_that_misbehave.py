@@ -12,9 +12,9 @@ import pytest
 from bundles import write_small_bundle
 from daemon import Daemon, running
 from headset import streaming
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from cortexcast_client import Connection
 from cortexcast_client.wire import SUBPROTOCOL
@@ -78,6 +78,15 @@ def test_another_language_is_refused(daemon: Daemon, query: str, subprotocol: st
             client.recv(timeout=20)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1002
+
+
+def test_a_page_of_another_origin_is_refused_and_our_own_is_not(daemon: Daemon) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(daemon.url, origin=Origin("https://elsewhere.example"))
+    assert refused.value.response.status_code == 403
+    own = daemon.url.replace("ws://", "http://").removesuffix("/ws")
+    with connect(daemon.url, origin=Origin(own)) as client:
+        next_of(client, "hello")
 
 
 def test_json_is_served_to_who_asks(daemon: Daemon) -> None:

@@ -48,11 +48,11 @@ def joined(frames: list[Frame]) -> NDArray[np.float32]:
 def test_live_frames_equal_those_of_a_run(tmp_path: Path, rate_hz: float) -> None:
     file = write_counting_fif(tmp_path / "counting_raw.fif", rate_hz=rate_hz, duration_s=8.0)
     out = tmp_path / "offline_raw.fif"
-    done = run("run", file, "--out", out, "--model", "/tmp/small")
+    done = run("run", file, "--out", out)
     assert done.returncode == 0, done.stderr
     offline = mne.io.read_raw(out, verbose="error").get_data()
 
-    with running("--replay", file, "--wait", "10", "--model", "/tmp/small") as daemon:
+    with running("--replay", file, "--wait", "10") as daemon:
         frames, _ = collect(daemon.url, ["eeg", "meg"], 150)
     for received in frames.values():
         assert [frame.sequence for frame in received] == list(range(len(received)))

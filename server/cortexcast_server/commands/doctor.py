@@ -105,7 +105,7 @@ def _can_bind(port: int, kind: int) -> bool:
 def _loopback() -> Iterator[Finding]:
     source_id = f"cortexcast-doctor:{secrets.token_hex(4)}"
     outlet = pylsl.StreamOutlet(pylsl.StreamInfo("doctor", "Test", 1, 100, pylsl.cf_float32, source_id))
-    found = resolve(2.0, f"source_id='{source_id}'")
+    found = resolve(f"source_id='{source_id}'", look_s=2.0)
     if not found:
         yield (
             _FAILURE,

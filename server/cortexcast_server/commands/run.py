@@ -1,4 +1,4 @@
-"""Estimate MEG from a recording offline: any file MNE reads in, a _raw.fif with mag and grad channels out."""
+"""Estimate MEG from a recording offline: writes a _raw.fif with mag and grad channels."""
 
 from __future__ import annotations
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from cortexcast_server.daemon import Daemon
 from cortexcast_server.lsl_config import quiet
 from cortexcast_server.runner import running_daemon, stop_event, websocket_url
+from cortexcast_server.session import Session
 from cortexcast_server.settings import Settings, load_settings
 
 
@@ -47,23 +49,28 @@ async def _serve(args: argparse.Namespace, settings: Settings) -> int:
         async with running_daemon(settings) as (daemon, base):
             manifest = daemon.bundle.manifest
             print(f"cortexcast serves {manifest.name} {manifest.version} at {websocket_url(base)}", flush=True)
-            opening = asyncio.ensure_future(_open(args, daemon))
+            streaming = asyncio.ensure_future(_stream(args, daemon))
             stopping = asyncio.ensure_future(stop.wait())
-            await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if opening.done():
-                opening.result()
-                failing = asyncio.ensure_future(daemon.failure())
-                done, _ = await asyncio.wait(
-                    [failing, stopping], timeout=args.duration, return_when=asyncio.FIRST_COMPLETED
-                )
-                if failing in done:
-                    raise failing.result()
+            done, pending = await asyncio.wait([streaming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            if streaming in done:
+                streaming.result()
     return 0
 
 
-async def _open(args: argparse.Namespace, daemon: Daemon) -> None:
-    if args.idle:
-        return
+async def _stream(args: argparse.Namespace, daemon: Daemon) -> None:
+    """Serve the stream that the arguments name, until its session fails or the time is up."""
+    session = None if args.idle else await _open(args, daemon)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(args.duration):
+            if session is None:
+                await asyncio.Event().wait()
+            else:
+                raise await daemon.failure(session)
+
+
+async def _open(args: argparse.Namespace, daemon: Daemon) -> Session:
     settings = daemon.settings
     query = settings.query
     if args.replay:
@@ -75,3 +82,4 @@ async def _open(args: argparse.Namespace, daemon: Daemon) -> None:
         "stop with Ctrl-C",
         flush=True,
     )
+    return session

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print a line a stream; 1 where there is none."""
     quiet()
-    streams = resolve(args.wait)
+    streams = resolve(look_s=args.wait)
     for info in streams:
         if args.json:
             row = {
