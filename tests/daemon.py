@@ -101,11 +101,12 @@ class Daemon(Process):
         """Wait for the first session; gives its id."""
         return self.wait_for(r"^session (\S+):").group(1)
 
-    def http(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Status and JSON of a request."""
+    def http(self, method: str, path: str, body: object = None, origin: str | None = None) -> tuple[int, Any]:
+        """Status and JSON of a request; a browser would name the ``origin`` of the page that asks."""
         base = self.url.replace("ws://", "http://").removesuffix("/ws")
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(base + path, data, {"Content-Type": "application/json"}, method=method)
+        headers = {"Content-Type": "application/json"} | ({} if origin is None else {"Origin": origin})
+        request = urllib.request.Request(base + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 text = response.read()

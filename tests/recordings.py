@@ -26,13 +26,15 @@ def write_fif(
     rate_hz: float = 200.0,
     duration_s: float = 0.5,
     types: Sequence[str] = ("eeg", "eeg", "eog", "stim"),
+    names: Sequence[str] = (),
     first_sample: int = 0,
     measured: bool = True,
     annotations: Sequence[tuple[float, float, str]] = (),
     **save: Any,
 ) -> Path:
     """Voltages count in microvolts; a stim channel holds the number 5."""
-    info = mne.create_info([f"{kind}{n}" for n, kind in enumerate(types)], rate_hz, list(types), verbose="error")
+    labels = list(names) or [f"{kind}{n}" for n, kind in enumerate(types)]
+    info = mne.create_info(labels, rate_hz, list(types), verbose="error")
     data = 1e-6 * counts(len(types), round(duration_s * rate_hz))
     data[[kind == "stim" for kind in types]] = 5.0
     raw = mne.io.RawArray(data, info, first_samp=first_sample, verbose="error")

@@ -26,7 +26,11 @@ _SAME_PLACE_DEG = 5.0
 
 _STIFFNESS, _TERMS, _SMOOTHING = 4, 50, 1e-5  # Perrin's m, the order where g has converged, MNE's regularisation
 
-_METRES_PER_UNIT = (("metres", 1.0, 0.04, 0.2), ("centimetres", 1e-2, 4.0, 20.0), ("millimetres", 1e-3, 40.0, 200.0))
+_MAX_SPREAD = 0.2
+"""Relative standard deviation of the head's radius over electrodes: below 0.15 for heads, 0.24 for points in a ball."""
+
+_PRIOR = 0.5
+"""How firmly a frame's centre binds the fitted sphere: holds a ring or a forehead, lets a whole cap correct it."""
 
 
 class MontageError(Exception):
@@ -50,16 +54,18 @@ class Montage:
     """A headset's electrodes, placed, ready to be mapped to a canonical montage.
 
     Electrodes are placed by their name in the 10-05 system, else by the position given. Both are seen as directions
-    from the centre of a sphere fitted to their own kind, so that template and digitised positions agree.
+    from the centre of the head, so that template and digitised positions agree and sizes do not matter.
 
     Args:
         names: the headset's channel names.
-        positions: per channel the head coordinates, or None. Metres, centimetres or millimetres: streams differ, and
-            the size of a head tells which.
+        positions: per channel x to the right, y to the front, z up, in any unit, or None. The origin lies between the
+            ears (MNE, XDF) or at the centre of the head (idealised caps): the electrodes tell which. Positions that
+            lie about a head in neither frame, or are fewer than 8, are left out.
         canonical_names, canonical_positions: the bundle's montage, positions in metres.
 
     Raises:
-        MontageError: fewer than 8 electrodes can be placed.
+        MontageError: fewer than 8 electrodes can be placed, or they lie at fewer than 8 places; or a canonical
+            electrode has no place.
     """
 
     def __init__(
@@ -70,27 +76,36 @@ class Montage:
         canonical_positions: Sequence[Position],
     ) -> None:
         self._canonical = _place(canonical_names, canonical_positions)
-        self._electrodes = _place(names, positions)
-        self.placed = np.isfinite(self._electrodes).all(axis=1)
+        lost = ~np.isfinite(self._canonical).all(axis=1)
+        if lost.any():
+            raise MontageError(
+                f"the canonical montage does not place {', '.join(np.asarray(canonical_names)[lost][:8])}: give the "
+                "bundle's electrodes names in the 10-05 system or positions on a head"
+            )
+        self.directions = _place(names, positions)
+        """float64 ``(n_headset, 3)``: unit vectors from the head's centre; NaN where the place is not known."""
+        self.placed = np.isfinite(self.directions).all(axis=1)
         """bool ``(n_headset,)``: channels whose place is known; the others are not used."""
         if self.placed.sum() < MIN_ELECTRODES:
             unknown = ", ".join(np.asarray(names)[~self.placed][:8]) or "none"
             raise MontageError(
                 f"{int(self.placed.sum())} of {len(names)} EEG channels can be placed on the head, at least "
                 f"{MIN_ELECTRODES} are needed; channels without a place: {unknown}. Give the stream's channels their "
-                "names in the 10-20 system, or locations in its metadata (channel/location/X, Y, Z in mm)"
+                "names in the 10-20 system, or locations on a head in its metadata (channel/location/X, Y, Z in mm)"
             )
+        _require_places(self.directions[self.placed])
 
     def mapping(self, good: NDArray[np.bool_]) -> Mapping:
         """The mapping from the electrodes that are placed and ``good``, a bool ``(n_headset,)``.
 
         Raises:
-            MontageError: fewer than 8 are left.
+            MontageError: fewer than 8 are left, or they lie at fewer than 8 places.
         """
         used = np.flatnonzero(self.placed & good)
         if len(used) < MIN_ELECTRODES:
             raise MontageError(f"{len(used)} good channels are left, at least {MIN_ELECTRODES} are needed")
-        electrodes = self._electrodes[used]
+        electrodes = self.directions[used]
+        _require_places(electrodes)
         nearness = self._canonical @ electrodes.T
         nearest = nearness.argmax(axis=1)
         interpolated = nearness.max(axis=1) < np.cos(np.radians(_SAME_PLACE_DEG))
@@ -134,41 +149,74 @@ def _place(names: Sequence[str], positions: Sequence[Position | None]) -> NDArra
     given = np.array([position or (np.nan,) * 3 for position in positions], np.float64).reshape(-1, 3)
     located = np.isfinite(given).all(axis=1) & given.any(axis=1)
     if located.sum() >= MIN_ELECTRODES:
-        metres = _to_metres(given[located])
-        directions[located] = _directions(metres, _centre(metres))
+        directions[located] = _head_directions(given[located])
     standard = [standard_name(name) for name in names]
     known = np.array([name is not None for name in standard], bool)
     directions[known] = _standard_directions([name for name in standard if name])
     return directions
 
 
+def _require_places(directions: NDArray[np.float64]) -> None:
+    places = directions[:0]
+    for direction in directions:
+        if (places @ direction < np.cos(np.radians(_SAME_PLACE_DEG))).all():
+            places = np.vstack([places, direction])
+    if len(places) < MIN_ELECTRODES:
+        raise MontageError(
+            f"{len(directions)} EEG channels lie at {len(places)} places on the head ({_SAME_PLACE_DEG:g} degrees "
+            f"apart), at least {MIN_ELECTRODES} are needed; correct the stream's channel names or locations"
+        )
+
+
 def _standard_directions(names: list[str]) -> NDArray[np.float64]:
     table = standard_positions()
-    everything = np.array(list(table.values()))
-    return _directions(np.array([table[name] for name in names]).reshape(-1, 3), _centre(everything))
+    centre, _ = _standard_sphere()
+    return _unit(np.array([table[name] for name in names]).reshape(-1, 3) - centre)
 
 
-def _directions(positions: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
-    vectors = positions - centre
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float64)
+def _head_directions(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit vectors from the head's centre; NaN if the positions are not those of electrodes on a head.
+
+    The frame is the one in which the electrodes agree best on the size of the head. Its centre then binds the
+    least-squares sphere, which alone would be degenerate for electrodes that do not surround the head.
+    """
+    positions = positions / np.abs(positions).max()
+    centre, radius = _standard_sphere()
+    frames = (np.zeros(3), centre / radius)  # the head's centre in each, in radii
+    radii = [_radii(positions, frame) for frame in frames]
+    spreads = [float(each.std() / np.median(each)) for each in radii]
+    best = int(np.argmin(spreads))
+    in_line = np.linalg.matrix_rank(positions - positions.mean(axis=0), rtol=0.1) < 2
+    if spreads[best] > _MAX_SPREAD or in_line:
+        return np.full_like(positions, np.nan)
+    vectors = positions / np.median(radii[best]) - frames[best]
+    return _unit(vectors - _sphere_centre(vectors, _PRIOR))
 
 
-def _centre(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The centre of the least-squares sphere."""
-    system = np.hstack([2 * positions, np.ones((len(positions), 1))])
-    solution, *_ = np.linalg.lstsq(system, (positions**2).sum(axis=1))
+def _radii(positions: NDArray[np.float64], frame: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per electrode the radius r of the head on which it lies: ``|position - r frame| = r``."""
+    along, rest = positions @ frame, 1 - frame @ frame
+    return np.asarray((np.sqrt(along**2 + rest * (positions**2).sum(axis=1)) - along) / rest, np.float64)
+
+
+@cache
+def _standard_sphere() -> tuple[NDArray[np.float64], float]:
+    """Centre and radius, in metres of head coordinates, of the sphere through the 10-05 system."""
+    positions = np.array(list(standard_positions().values()))
+    centre = _sphere_centre(positions) * (0, 1, 1)  # heads are symmetric
+    return centre, float(np.median(np.linalg.norm(positions - centre, axis=1)))
+
+
+def _sphere_centre(positions: NDArray[np.float64], prior: float = 0.0) -> NDArray[np.float64]:
+    """The centre of the least-squares sphere, drawn to the origin by ``prior`` whatever the number of positions."""
+    n = len(positions)
+    system = np.vstack([np.hstack([2 * positions, np.ones((n, 1))]), np.sqrt(n) * prior * np.eye(3, 4)])
+    solution, *_ = np.linalg.lstsq(system, np.append((positions**2).sum(axis=1), np.zeros(3)))
     return np.asarray(solution[:3], np.float64)
 
 
-def _to_metres(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    size = float(np.median(np.linalg.norm(positions, axis=1)))
-    for _, scale, low, high in _METRES_PER_UNIT:
-        if low <= size < high:
-            return positions * scale
-    raise MontageError(
-        f"the stream's electrode locations lie {size:.3g} units from their origin: no head in "
-        f"{', '.join(name for name, *_ in _METRES_PER_UNIT)}; correct the locations or leave them out"
-    )
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float64)
 
 
 def _spline_kernel(cosine: NDArray[np.float64]) -> NDArray[np.float64]:

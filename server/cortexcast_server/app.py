@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from cortexcast_models.bundle import read_bundle, shipped_bundles
 from cortexcast_server.daemon import Daemon, UnknownSessionError
 from cortexcast_server.http_errors import add_error_handlers
-from cortexcast_server.lsl_source import Query, resolve
+from cortexcast_server.lsl_streams import Query, resolve
+from cortexcast_server.origin import refuse_other_origins
 from cortexcast_server.protocol import Product, Status
 from cortexcast_server.replay_api import REPLAY_ERRORS, replay_router
 from cortexcast_server.session import Session
@@ -77,6 +78,7 @@ def create_app(daemon: Daemon) -> FastAPI:
     """The application of a daemon."""
     app = FastAPI(title="cortexcast", version=version("cortexcast"), docs_url="/api/docs", redoc_url=None)
     add_error_handlers(app, _ERRORS)
+    refuse_other_origins(app)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

@@ -11,6 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from cortexcast_client.wire import Frame
 from cortexcast_models.bundle import Bundle, read_bundle
 from cortexcast_server import inference
 from cortexcast_server.hub import Hub
-from cortexcast_server.lsl_source import LslSource, Query, find
+from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
+from cortexcast_server.lsl_source import LslSource, NoAnswerError
+from cortexcast_server.lsl_streams import Query, find
 from cortexcast_server.markers import MarkerRelay
 from cortexcast_server.protocol import Bye, Marker, Product, Status
 from cortexcast_server.replay_api import Replays
@@ -29,6 +32,7 @@ from cortexcast_server.settings import Settings
 from cortexcast_server.signal import SignalError
 
 _JOIN_S = 1.0
+_MARKERS_S = 3.0
 
 
 class UnknownSessionError(Exception):
@@ -53,8 +57,9 @@ class Daemon:
         self.replays = Replays()
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[str, Session] = {}
-        # A restarted daemon's sessions have other ids, since their frames are counted anew.
+        # No id is used twice, by this daemon or its next life: a client resumes by session and sequence number.
         self._run_id = secrets.token_hex(2)
+        self._numbers = count(1)
         self._markers = MarkerRelay(self._marker)
         self.stopping = asyncio.Event()
         self._failures: dict[str, asyncio.Future[SignalError]] = {}
@@ -97,9 +102,7 @@ class Daemon:
         """
 
         def connect() -> LslSource:
-            info = find(query, wait_s, go_on=lambda: not self.stopping.is_set())
-            self._markers.look()  # before the EEG, so that no marker of a recording's first second is missed
-            return LslSource(info, unit)
+            return self._connect(query, unit, wait_s)
 
         source = await asyncio.to_thread(connect)
         session = Session(
@@ -117,6 +120,28 @@ class Daemon:
         session.start()
         return session
 
+    def _connect(self, query: Query, unit: str | None, wait_s: float) -> LslSource:
+        deadline = time.monotonic() + wait_s
+        gone: set[str] = set()
+
+        def go_on() -> bool:
+            return not self.stopping.is_set()
+
+        while True:
+            info = find(query, deadline - time.monotonic(), but_not=gone, go_on=go_on)
+            # Markers before the EEG: a recording that waits for its reader must not lose those of its first second.
+            if info.source_id().startswith(REPLAY_SOURCE):
+                self._markers.wait_for(replay_markers(info.source_id()), _MARKERS_S)
+            else:
+                self._markers.look()
+            try:
+                return LslSource(info, unit, go_on)
+            except NoAnswerError:
+                # A stream that has gone is announced for a while; another of the same name may be there already.
+                gone.add(info.uid())
+                if time.monotonic() > deadline or not go_on():
+                    raise
+
     async def close_session(self, session_id: str) -> None:
         """Stop a session.
 
@@ -124,9 +149,9 @@ class Daemon:
             UnknownSessionError: there is none of that id.
         """
         session = self.session(session_id)
+        del self._sessions[session_id], self._failures[session_id]
         session.stop()
         await asyncio.to_thread(session.join, _JOIN_S)
-        del self._sessions[session_id], self._failures[session_id]
         self.hub.close(session_id)
 
     async def stop(self, reason: str) -> None:
@@ -148,10 +173,7 @@ class Daemon:
 
     def _new_id(self, stream: str) -> str:
         slug = re.sub(r"[^a-z0-9]+", "-", stream.lower()).strip("-") or "stream"
-        number = 1
-        while (candidate := f"{slug}-{self._run_id}" + (f"-{number}" if number > 1 else "")) in self._sessions:
-            number += 1
-        return candidate
+        return f"{slug}-{self._run_id}-{next(self._numbers)}"
 
     # The listener of the sessions, called on their threads.
 
@@ -178,7 +200,11 @@ class Daemon:
         for session in self.sessions:
             if session.takes_markers_of(source_id):
                 marker = Marker(
-                    session=session.id, stream=stream, label=label, time=when, clock_offset=unix_clock_offset()
+                    session=session.id,
+                    stream=stream,
+                    label=label,
+                    time=when + session.restamp_s(when),
+                    clock_offset=unix_clock_offset(),
                 )
                 self._on_loop(self.hub.tell, session.id, marker)
 

@@ -65,6 +65,8 @@ class _Segment:
         """No sample has come yet."""
         self.restamp_s = 0.0
         """What was added to stamps of another clock."""
+        self.end = 0.0
+        """When the sample after the last one is due."""
 
 
 class Engine:
@@ -105,8 +107,11 @@ class Engine:
         self._source_flags = Flags.REPLAYED if signal.replayed else NO_FLAGS
         self._model_flags = Flags.TRAINED_ON_SIMULATION if manifest.trained_on == "simulated" else NO_FLAGS
         self._sequence = dict.fromkeys(PRODUCTS, 0)
-        self._segment = _Segment(signal, manifest)
-        self._next_flags = Flags.RESET
+        try:
+            self._segment = _Segment(signal, manifest)
+        except ValueError as error:
+            raise SignalError(f"stream {signal.name!r} is too slow for {manifest.name}: {error}") from None
+        self._next_flags = dict.fromkeys(PRODUCTS, Flags.RESET)
 
     def delay_s(self, product: str) -> float:
         """How much younger than a frame's last sample the newest EEG is that the frame needs."""
@@ -132,6 +137,11 @@ class Engine:
         return self._segment.clock.rate_hz
 
     @property
+    def restamp_s(self) -> float:
+        """What is added to the source's stamps because they are of another clock; 0 where they are not."""
+        return self._segment.restamp_s
+
+    @property
     def notes(self) -> list[str]:
         """What a person should know about the source, a sentence each."""
         notes = []
@@ -155,12 +165,15 @@ class Engine:
         for run in self._gaps.split(chunk.times):
             times = chunk.times[run.start : run.stop] + chunk.clock_offset
             if run.gap_s is not None:
-                self._cut(run.gap_s)
+                # Measured here anew: the finder compares raw stamps, which may be of two senders' clocks.
+                self._cut(float(times[0]) + foreign_offset(float(times[0]), chunk.received) - self._segment.end)
             segment = self._segment
             if segment.empty:
                 segment.empty = False
                 segment.restamp_s = foreign_offset(float(times[0]), chunk.received)
-            segment.stamps = np.concatenate([segment.stamps, times + segment.restamp_s])
+            times += segment.restamp_s
+            segment.end = float(times[-1]) + 1 / self.signal.rate_hz
+            segment.stamps = np.concatenate([segment.stamps, times])
             frames.extend(self._frames(segment.preprocessor.push(chunk.data[:, run.start : run.stop])))
         return frames
 
@@ -178,7 +191,8 @@ class Engine:
         self.counts.cut_off += len(self._segment.stamps)
         self._segment = _Segment(self.signal, self.manifest)
         self._model.reset()
-        self._next_flags |= Flags.GAP | Flags.RESET
+        for product in PRODUCTS:
+            self._next_flags[product] |= Flags.GAP | Flags.RESET
 
     def _frames(self, blocks: Iterable[Block]) -> Iterator[Frame]:
         segment = self._segment
@@ -201,8 +215,7 @@ class Engine:
             return None
 
     def _products(self, block: Block) -> Iterator[Frame]:
-        flags = self._source_flags | self._next_flags
-        self._next_flags = NO_FLAGS
+        flags = self._source_flags
         if self._segment.restamp_s:
             flags |= Flags.RESTAMPED
         if self._bad.any():
@@ -223,14 +236,17 @@ class Engine:
 
     def _no_signal(self, t0: float, flags: Flags) -> Iterator[Frame]:
         """NaN and not zeros: nothing is known, and a reader of LSL still gets its samples at their rate."""
-        self._model.reset()
         hop = self.manifest.hop
-        for product, n_channels in ((EEG, len(self.manifest.montage)), (MEG, len(self.manifest.channels))):
-            yield self._frame(product, t0, np.full((n_channels, hop), np.nan, np.float32), None, flags)
+        yield self._frame(EEG, t0, np.full((len(self.manifest.montage), hop), np.nan, np.float32), None, flags)
+        if self._model.skip():
+            nothing = np.full((len(self.manifest.channels), hop), np.nan, np.float32)
+            yield self._frame(MEG, t0 - self._lookahead_s, nothing, None, flags | self._model_flags)
 
     def _frame(self, product: str, t0: float, data: Float32, std: Float32 | None, flags: Flags) -> Frame:
         sequence = self._sequence[product]
         self._sequence[product] += 1
+        flags |= self._next_flags[product]
+        self._next_flags[product] = NO_FLAGS
         hop = data.shape[1]
         if product == MEG:
             self.counts.samples_out += hop

@@ -129,6 +129,7 @@ class Hub:
         self._channels: dict[int, _Channel] = {}
         self._by_name: dict[tuple[str, str], _Channel] = {}
         self._subscribers: set[Subscriber] = set()
+        self._last_status: dict[str, Status] = {}
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -154,6 +155,7 @@ class Hub:
             del self._channels[channel.product.index], self._by_name[session, channel.product.product]
             for subscriber in self._subscribers:
                 subscriber._cursors.pop(channel.product.index, None)
+        self._last_status.pop(session, None)
         self._announce()
 
     def join(self, subscriber: Subscriber) -> None:
@@ -176,14 +178,18 @@ class Hub:
                 subscriber.wake()
 
     def tell(self, session: str, message: Message) -> None:
-        """Send a control message to the subscribers of a session."""
+        """Send a control message to the subscribers of a session; who subscribes later gets its last status."""
+        if isinstance(message, Status):
+            self._last_status[session] = message
         for subscriber in self._subscribers:
-            subscription = subscriber._subscription
-            if subscription and subscription.session in (None, session):
-                personal = message
-                if isinstance(message, Status):
-                    personal = message.model_copy(update={"dropped": self.dropped(subscriber, session)})
-                subscriber.tell(personal)
+            self._tell(subscriber, session, message)
+
+    def _tell(self, subscriber: Subscriber, session: str, message: Message) -> None:
+        subscription = subscriber._subscription
+        if subscription and subscription.session in (None, session):
+            if isinstance(message, Status):
+                message = message.model_copy(update={"dropped": self.dropped(subscriber, session)})
+            subscriber.tell(message)
 
     def tell_all(self, message: Message) -> None:
         """Send a control message to everybody."""
@@ -207,6 +213,8 @@ class Hub:
         subscriber._subscription = request
         subscriber._cursors.clear()
         self._place_cursors(subscriber, request.resume)
+        for session, status in self._last_status.items():
+            self._tell(subscriber, session, status)
         subscriber.wake()
 
     def unsubscribe(self, subscriber: Subscriber) -> None:

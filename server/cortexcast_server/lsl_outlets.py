@@ -9,6 +9,7 @@ from cortexcast_client.wire import Flags, Frame
 from cortexcast_server.engine import EEG, MEG
 from cortexcast_server.lsl_metadata import OUTLET_SOURCE, OutletChannel, make_info
 from cortexcast_server.protocol import Product
+from cortexcast_server.signal import SignalError
 
 _LSL_TYPE = {EEG: "EEG", MEG: "MEG"}
 
@@ -17,7 +18,11 @@ _FILL_S = 10.0
 
 
 class Outlet:
-    """One product's outlet, float32; EEG in microvolts as the XDF convention wants, MEG in SI units."""
+    """One product's outlet, float32; EEG in microvolts as the XDF convention wants, MEG in SI units.
+
+    Raises:
+        SignalError: liblsl has no port left for it.
+    """
 
     def __init__(self, product: Product) -> None:
         self._product = product
@@ -43,8 +48,17 @@ class Outlet:
             trained_on="" if model is None else model.trained_on,
             replayed=str(product.replayed).lower(),
         )
-        self._outlet = pylsl.StreamOutlet(self._info)
+        self._outlet = self._open()
         self._next_t0: float | None = None
+
+    def _open(self) -> pylsl.StreamOutlet:
+        try:
+            return pylsl.StreamOutlet(self._info)
+        except RuntimeError as error:
+            raise SignalError(
+                f"the LSL outlet {self._info.name()!r} cannot be opened ({error}): widen [ports] PortRange in "
+                "lsl_api.cfg, or serve without outlets (setting outlets = false)"
+            ) from None
 
     def push(self, frame: Frame) -> None:
         """Send a frame; its samples keep their times."""
@@ -67,4 +81,4 @@ class Outlet:
             self._push(np.full((n, len(self._product.channels)), np.nan, np.float32), self._next_t0)
         elif missing_s > _FILL_S or n < 0:
             del self._outlet
-            self._outlet = pylsl.StreamOutlet(self._info)
+            self._outlet = self._open()

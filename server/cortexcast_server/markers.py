@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
-import pylsl
-
-from cortexcast_server.lsl_source import MarkerSource, SourceLostError, marker_streams
+from cortexcast_server.lsl_source import MarkerSource, NoAnswerError
+from cortexcast_server.lsl_streams import marker_streams
 
 _POLL_S = 0.01
-_LOOK_AGAIN_S = 2.0
+_LOOK_AGAIN_S = 1.0
+_STOP_S = 1.0
 
 Hear = Callable[[str, str, str, float], None]
 """Called with stream name, source_id, label and time in this machine's LSL clock, on the relay's thread."""
@@ -25,9 +26,8 @@ class MarkerRelay:
 
     def __init__(self, hear: Hear) -> None:
         self._hear = hear
-        self._sources: dict[str, tuple[str, MarkerSource]] = {}
-        self._seen: set[str] = set()
-        self._lock = threading.Lock()
+        self._sources: dict[str, MarkerSource] = {}
+        self._looking = threading.Lock()  # so that nobody takes a stream for connected that another thread connects
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._poll, name="markers", daemon=True),
@@ -38,24 +38,35 @@ class MarkerRelay:
 
     def look(self) -> None:
         """Connect to the marker streams that are there now and were not before."""
-        for info in marker_streams():
-            with self._lock:
-                if info.uid() in self._seen:
+        with self._looking:
+            streams = marker_streams()
+            there = {info.uid() for info in streams}
+            kept = {uid: source for uid, source in self._sources.items() if uid in there or not source.lost}
+            for info in streams:
+                if info.uid() in kept or self._stop.is_set():
                     continue
-                self._seen.add(info.uid())
-            try:
-                source = MarkerSource(info)
-            except (pylsl.util.TimeoutError, pylsl.util.LostError):
-                continue  # it went as it came
-            with self._lock:
-                self._sources[info.uid()] = (info.source_id(), source)
+                try:
+                    source = MarkerSource(info, lambda: not self._stop.is_set())
+                except NoAnswerError:
+                    continue  # it went as it came
+                kept[info.uid()] = source
+            self._sources = kept  # replaced as a whole, since the other thread walks through it
+
+    def wait_for(self, source_id: str, timeout_s: float) -> None:
+        """Look until a stream is connected, so that none of its markers is missed; at most for so long."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and not self._stop.is_set():
+            self.look()
+            if any(source.source_id == source_id for source in self._sources.values()):
+                return
+            time.sleep(_POLL_S)
 
     def stop(self) -> None:
         """End the threads and disconnect."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(_LOOK_AGAIN_S)
-        for _, source in self._sources.values():
+            thread.join(_STOP_S)
+        for source in self._sources.values():
             source.close()
 
     def _keep_looking(self) -> None:
@@ -64,12 +75,6 @@ class MarkerRelay:
 
     def _poll(self) -> None:
         while not self._stop.wait(_POLL_S):
-            with self._lock:
-                sources = list(self._sources.items())
-            for uid, (source_id, source) in sources:
-                try:
-                    for label, time in source.read():
-                        self._hear(source.name, source_id, label, time)
-                except SourceLostError:
-                    with self._lock:
-                        del self._sources[uid]
+            for source in self._sources.values():
+                for label, when in source.read():
+                    self._hear(source.name, source.source_id, label, when)

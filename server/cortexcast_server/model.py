@@ -33,12 +33,12 @@ class Model:
         """Forget everything: the window and the state are zero, which is a filtered signal at rest."""
         self._window = np.zeros((len(self._manifest.montage), self._manifest.window), np.float32)
         self._state = {name: np.zeros(shape, np.float32) for name, (_, shape) in self._states.items()}
-        self._n_seen = 0
+        self._n_seen = self._n_signal = 0
 
     @property
     def warm(self) -> bool:
         """The window holds nothing but signal."""
-        return self._n_seen >= self._manifest.window
+        return self._n_signal >= self._manifest.window
 
     def step(self, eeg: Float32) -> tuple[Float32, Float32 | None] | None:
         """Take the next hop of EEG and give the estimate of the hop that lies ``lookahead`` before its end.
@@ -53,9 +53,20 @@ class Model:
         hop = self._manifest.hop
         self._window = np.concatenate([self._window[:, hop:], eeg], axis=1)
         self._n_seen += hop
+        self._n_signal += hop
         given = self._infer({self._eeg.name: self._window.reshape(self._eeg.shape), **self._state})
         self._state = {name: given[output] for name, (output, _) in self._states.items()}
-        if self._n_seen < hop + self._manifest.lookahead:
+        if not self._due():
             return None
         estimate = given[self._estimate.name].reshape(len(self._manifest.channels), hop)
         return estimate, None if self._std is None else given[self._std.name].reshape(-1)
+
+    def skip(self) -> bool:
+        """Take a hop without signal: forget everything but how far it is; tells whether an estimate would be due."""
+        n_seen = self._n_seen + self._manifest.hop
+        self.reset()
+        self._n_seen = n_seen
+        return self._due()
+
+    def _due(self) -> bool:
+        return self._n_seen >= self._manifest.hop + self._manifest.lookahead

@@ -7,6 +7,7 @@ which reads the whole file.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import warnings
 from collections.abc import Callable
@@ -33,6 +34,7 @@ _VOLTAGE_TYPES = {"eeg", "eog", "ecg", "emg", "bio", "seeg", "ecog", "dbs"}
 _HARMLESS = ("This filename", "Data will be preloaded")  # a name that is not MNE's; .set with its data inside
 _TRUNCATED = ("Invalid tag with only", "Number of records from the header does not match the file")
 _FIF_START = 56  # bytes of the two tags that MNE reads before it looks whether there is more
+_PROCESS = secrets.token_hex(4)  # two people may replay files of the same name on one network
 _log = logging.getLogger(__name__)
 _mne_lock = threading.Lock()  # warning filters are the process's: one reader at a time may change them
 
@@ -118,7 +120,7 @@ class Recording:
 
     def stream_info(self) -> pylsl.StreamInfo:
         """The stream that a replay announces, with full channel metadata."""
-        return make_info(self.name, "EEG", self.rate_hz, REPLAY_SOURCE + self.name, self.channels)
+        return make_info(self.name, "EEG", self.rate_hz, f"{REPLAY_SOURCE}{_PROCESS}:{self.name}", self.channels)
 
 
 def _open_mne(path: Path) -> _Content:

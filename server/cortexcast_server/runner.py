@@ -18,6 +18,9 @@ from cortexcast_server.settings import Settings
 _SEND_BUFFER = 64 * 1024
 """The kernel's default lets a client fall a minute behind before it pushes back."""
 
+_MAX_REQUEST = 64 * 1024
+"""Bytes of a client's message: parsing a large one would keep all others waiting."""
+
 _CLOSE_S = 1
 
 
@@ -59,6 +62,7 @@ async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[str]:
         lifespan="off",
         # 60 µs a frame for 7 % of its size.
         ws_per_message_deflate=False,
+        ws_max_size=_MAX_REQUEST,
         timeout_graceful_shutdown=_CLOSE_S,
     )
     server = _Server(config)

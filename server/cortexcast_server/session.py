@@ -20,9 +20,11 @@ from cortexcast_models.bundle import Bundle, Infer
 from cortexcast_server.engine import EEG, PRODUCTS, Engine
 from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
 from cortexcast_server.lsl_outlets import Outlet
-from cortexcast_server.lsl_source import LslSource, Query, SourceLostError, find
+from cortexcast_server.lsl_source import LslSource, SourceLostError
+from cortexcast_server.lsl_streams import Query, find
 from cortexcast_server.protocol import Latency, ModelInfo, Product, ProductChannel, SessionState, Status
 from cortexcast_server.signal import Signal, SignalError
+from cortexcast_server.timebase import foreign_offset
 
 _READ_S = 0.1
 _STATUS_PERIOD_S = 1.0
@@ -113,6 +115,10 @@ class Session:
         """A replay's markers are that replay's alone; any other marker stream is everybody's."""
         return not source_id.startswith(REPLAY_SOURCE) or source_id == replay_markers(self.source_id)
 
+    def restamp_s(self, stamp: float) -> float:
+        """What brings a marker's stamp to the EEG's time axis, where the source stamps both by another clock."""
+        return self._engine.restamp_s if foreign_offset(stamp, pylsl.local_clock()) else 0.0
+
     def status(self) -> Status:
         """The session's health now."""
         counts = self._engine.counts
@@ -136,9 +142,9 @@ class Session:
         )
 
     def _run(self) -> None:
-        self._listener.opened(self.products)
-        outlets = {product.product: Outlet(product) for product in self.products} if self._with_outlets else {}
         try:
+            self._listener.opened(self.products)
+            outlets = {product.product: Outlet(product) for product in self.products} if self._with_outlets else {}
             while not self._stop.is_set():
                 try:
                     self._step(outlets)
@@ -193,9 +199,10 @@ class Session:
 
     def _find_again(self, lost: LslSource) -> LslSource | None:
         """Look for a lost stream: the same source_id, else the same name; None while there is none."""
-        query = Query(source_id=lost.source_id) if lost.source_id else Query(name=lost.signal.name)
+        has_lasting_id = lost.source_id and not lost.signal.replayed
+        query = Query(source_id=lost.source_id) if has_lasting_id else Query(name=lost.signal.name)
         try:
-            source = LslSource(find(query, 0.0, but_not=lost.uid), self._unit)
+            source = LslSource(find(query, 0.0, but_not={lost.uid}), self._unit, lambda: not self._stop.is_set())
         except SignalError:
             return None
         if replace(source.signal, name="") != replace(lost.signal, name=""):

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cortexcast_server.hub import Limits
-from cortexcast_server.lsl_source import Query
+from cortexcast_server.lsl_streams import Query
 
 DEFAULT_FILE = Path("cortexcast.toml")
 
@@ -26,7 +26,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """What `cortexcast serve` can be told."""
 
-    model_config = SettingsConfigDict(env_prefix="CORTEXCAST_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CORTEXCAST_", extra="forbid", frozen=True, allow_inf_nan=False)
 
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 lets the whole network read, without a password"

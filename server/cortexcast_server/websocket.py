@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cortexcast_client.wire import SUBPROTOCOL
 from cortexcast_server.daemon import Daemon, unix_clock_offset
 from cortexcast_server.hub import Hub, Subscriber
+from cortexcast_server.origin import is_ours
 from cortexcast_server.protocol import Ack, Bye, Error, Hello, Message, ProtocolError, Subscribe, parse_request
 
 _FORMATS = ("binary", "json")
@@ -19,7 +19,7 @@ _GOING_AWAY, _PROTOCOL_ERROR, _POLICY, _TRY_LATER = 1001, 1002, 1008, 1013
 
 async def serve_client(socket: WebSocket, daemon: Daemon) -> None:
     """Serve one connection to its end. A client's mistakes are told to that client alone."""
-    if not _is_same_origin(socket):
+    if not is_ours(socket.headers):
         await socket.close(_POLICY)  # before the handshake: HTTP 403
         return
     offered = socket.scope["subprotocols"]
@@ -100,10 +100,4 @@ async def _write(socket: WebSocket, daemon: Daemon, subscriber: Subscriber, read
 async def _refuse(socket: WebSocket, code: str, message: str) -> None:
     error: Message = Error(code=code, message=message)
     await socket.send_text(error.model_dump_json())
-    await socket.close(_PROTOCOL_ERROR, message[:120])
-
-
-def _is_same_origin(socket: WebSocket) -> bool:
-    """Browsers let any page open a WebSocket to this machine, and name the page's origin; other clients name none."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+    await socket.close(_PROTOCOL_ERROR, code)  # the reason is limited to 123 bytes; the message has said it all

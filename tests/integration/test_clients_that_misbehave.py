@@ -84,9 +84,20 @@ def test_a_page_of_another_origin_is_refused_and_our_own_is_not(daemon: Daemon) 
     with pytest.raises(InvalidStatus) as refused:
         connect(daemon.url, origin=Origin("https://elsewhere.example"))
     assert refused.value.response.status_code == 403
+    status, body = daemon.http("GET", "/api/v1/sessions", origin="https://elsewhere.example")
+    assert (status, body["error"]["code"]) == (403, "other_origin")
     own = daemon.url.replace("ws://", "http://").removesuffix("/ws")
     with connect(daemon.url, origin=Origin(own)) as client:
         next_of(client, "hello")
+
+
+def test_a_message_that_is_too_long_ends_the_connection(daemon: Daemon) -> None:
+    with open_socket(daemon.url) as client:
+        client.send(json.dumps({"type": "subscribe", "products": ["meg"] * 20_000}))
+        with pytest.raises(ConnectionClosed) as closed:
+            next_of(client, "an answer")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
 
 
 def test_json_is_served_to_who_asks(daemon: Daemon) -> None:

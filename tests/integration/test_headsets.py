@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bundles import write_small_bundle
-from daemon import running
+from daemon import Process, running
 from factories import CAP
 from headset import plugged_in, streaming
+from numpy.typing import NDArray
+from recordings import write_fif
 
-from cortexcast_client import Connection, Flags, Frame, Status
+from cortexcast_client import Connection, Event, Flags, Frame, Marker, Status
+from cortexcast_server.lsl_source import LslSource
+from cortexcast_server.lsl_streams import Query, find
 
 
 @pytest.fixture
@@ -103,15 +108,56 @@ def test_several_headsets_are_sessions_of_one_daemon(small: Path) -> None:
         assert model["name"] == "small"
 
 
-def test_the_sample_number_survives_any_way_of_pushing(small: Path) -> None:
-    """Channel 0 carries the sample's number: the engine's account shows each exactly once."""
-    data = np.random.default_rng(0).normal(scale=20, size=(len(CAP), 4000)).astype(np.float32)
-    data[0] = np.arange(4000) % 50
-    with plugged_in(data=data) as headset, running("--model", small, "--wait", "20") as daemon:
-        headset.wait_for_consumer()
-        for size in np.random.default_rng(1).integers(1, 200, 30):
+def test_each_sample_number_comes_through_once_however_it_is_pushed() -> None:
+    """Channel 0 carries the sample's number, in microvolts."""
+    data = np.random.default_rng(0).normal(scale=20, size=(len(CAP), 8000)).astype(np.float32)
+    data[0] = np.arange(8000)
+    got: list[NDArray[np.float32]] = []
+    with plugged_in(data=data) as headset:
+        source = LslSource(find(Query(name="headset"), 20))
+        for size in np.random.default_rng(1).integers(1, 200, 60):
             headset.push(int(size))
-        with Connection(daemon.url, ["eeg"], reconnect=False) as connection:
-            until(connection, lambda event: isinstance(event, Status) and event.samples_in == headset.sent)
-        status = daemon.http("GET", "/api/v1/sessions")[1][0]["status"]
-    assert (status["samples_in"], status["gaps"]) == (headset.sent, 0)
+            while (chunk := source.read(0.05)) is not None:
+                got.append(chunk.data[0])
+        source.close()
+    np.testing.assert_array_equal(np.round(1e6 * np.concatenate(got)), np.arange(headset.sent))
+
+
+def test_a_daemon_that_has_waited_misses_no_marker_of_a_replay(small: Path, tmp_path: Path) -> None:
+    onsets = np.arange(0.0, 2.0, 0.1)
+    path = write_fif(
+        tmp_path / "marked_raw.fif",
+        types=["eeg"] * len(CAP),
+        names=CAP,
+        duration_s=4.0,
+        annotations=[(onset, 0.0, f"{onset:.1f}") for onset in onsets],
+    )
+    with running("--model", small, "--wait", "30") as daemon, Connection(daemon.url, ["eeg"]) as connection:
+        time.sleep(3.0)  # until what is looked for first has long been looked for
+        replay = Process("replay", path, "--wait-for-consumer", "20", "--port", "0")
+        try:
+            markers = [event for event in until_lost(connection) if isinstance(event, Marker)]
+        finally:
+            replay.kill()
+    assert [marker.label for marker in markers] == [f"{onset:.1f}" for onset in onsets]
+
+
+def until_lost(connection: Connection) -> Iterator[Event]:
+    for event in connection.events():
+        if isinstance(event, Status) and event.state in ("stalled", "lost") and event.samples_in:
+            return
+        yield event
+
+
+def test_a_session_that_failed_is_told_to_who_comes_later(small: Path) -> None:
+    with streaming(unit="volts"), running("--model", small, "--idle") as daemon:
+        session = daemon.http("POST", "/api/v1/sessions", {})[1]["id"]
+        for _ in range(2):
+            with Connection(daemon.url, ["meg"], reconnect=False) as connection:
+                failed = next(e for e in connection.events() if isinstance(e, Status) and e.state == "failed")
+            assert failed.error is not None
+            assert "--unit microvolts" in failed.error
+        assert daemon.http("GET", "/readyz")[0] == 200
+        assert daemon.http("DELETE", f"/api/v1/sessions/{session}")[0] == 204
+        again = daemon.http("POST", "/api/v1/sessions", {"unit": "microvolts"})[1]["id"]
+        assert again != session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from factories import CAP
@@ -25,9 +27,13 @@ def by_name(names: list[str]) -> Montage:
     return Montage(names, [None] * len(names), CANONICAL, POSITIONS)
 
 
-@given(st.lists(st.sampled_from(sorted(standard_positions())), min_size=8, max_size=80, unique=True))
+@given(
+    st.lists(st.sampled_from([name.upper() for name in CANONICAL]), min_size=8, unique=True),
+    st.lists(st.sampled_from(sorted(standard_positions())), max_size=60),
+)
 @settings(max_examples=40, deadline=None)
-def test_a_reference_drops_out_and_common_electrodes_are_taken_over(names: list[str]) -> None:
+def test_a_reference_drops_out_and_common_electrodes_are_taken_over(core: list[str], others: list[str]) -> None:
+    names = core + others
     mapping = by_name(names).mapping(np.ones(len(names), bool))
     np.testing.assert_allclose(mapping.matrix @ np.ones(len(names)), 0, atol=1e-9)
     np.testing.assert_allclose(mapping.matrix.sum(axis=0), 0, atol=1e-9)
@@ -45,9 +51,9 @@ def test_a_smooth_field_is_interpolated_well() -> None:
     assert np.sqrt((residual**2).mean()) < 0.1 * expected.std()
 
 
-@pytest.mark.parametrize("scale", [1.0, 100.0, 1000.0])
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1000.0, 9.3])
 def test_places_serve_where_names_do_not(scale: float) -> None:
-    """Metres, centimetres and millimetres are told apart; another origin and a bigger head do not matter."""
+    """Neither the unit nor the size of the head matters."""
     places = [tuple(1.1 * scale * np.array(standard_positions()[name.upper()])) for name in CAP]
     unnamed = [f"EEG{number:03}" for number in range(len(CAP))]
     good = np.ones(len(CAP), bool)
@@ -88,10 +94,89 @@ def test_too_few_placed_electrodes_are_refused_with_their_names() -> None:
         by_name(names)
 
 
-def test_locations_of_no_head_are_refused() -> None:
-    places = [(0.001 * k, 0.0005, 0.001) for k in range(1, 11)]
-    with pytest.raises(MontageError, match="no head"):
-        Montage([f"e{k}" for k in range(10)], places, CANONICAL, POSITIONS)
+WHOLE_CAP = CAP
+RING = ("Fp1", "Fpz", "Fp2", "F8", "FT8", "T8", "TP8", "P8", "O2", "O1", "T7", "F7")
+FOREHEAD = ("Fp1", "Fp2", "AF7", "AF8", "F7", "F3", "F4", "F8")
+
+
+def head_coordinates(names: tuple[str, ...]) -> NDArray[np.float64]:
+    return np.array([standard_positions()[name.upper()] for name in names])
+
+
+def idealised(names: tuple[str, ...]) -> NDArray[np.float64]:
+    """On the unit sphere about the head's centre, as vendors' caps are drawn."""
+    return by_name(list(names)).directions
+
+
+def degrees_off(names: tuple[str, ...], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per electrode, how far its place puts it from where its name does."""
+    unnamed = [f"e{number}" for number in range(len(names))]
+    placed = Montage(unnamed, list(map(tuple, places)), CANONICAL, POSITIONS)
+    cosine = (placed.directions * idealised(names)).sum(axis=1)
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+
+@pytest.mark.parametrize(("names", "bound"), [(WHOLE_CAP, 2.5), (RING, 3.0), (FOREHEAD, 5.0)])
+def test_a_headset_in_head_coordinates_is_placed(names: tuple[str, ...], bound: float) -> None:
+    """Also one that covers the head so little that its positions do not tell where the centre is."""
+    assert degrees_off(names, head_coordinates(names)).max() < bound
+
+
+@pytest.mark.parametrize("names", [WHOLE_CAP, RING, FOREHEAD])
+def test_a_headset_centred_on_the_head_is_placed(names: tuple[str, ...]) -> None:
+    assert degrees_off(names, idealised(names)).max() < 0.1
+
+
+@pytest.mark.parametrize("frame", [head_coordinates, lambda names: 0.1 * idealised(names)])
+@pytest.mark.parametrize(("names", "bound"), [(WHOLE_CAP, 4.5), (RING, 5.0), (FOREHEAD, 6.5)])
+def test_four_millimetres_of_noise_move_electrodes_little(
+    frame: Callable[[tuple[str, ...]], NDArray[np.float64]], names: tuple[str, ...], bound: float
+) -> None:
+    """Seen from the true centre such noise is 3 degrees on average."""
+    noise = np.random.default_rng(0).normal(0, 0.004, (20, len(names), 3))
+    off = [degrees_off(names, frame(names) + each) for each in noise]
+    assert np.mean(off) < bound
+
+
+def test_a_whole_cap_is_placed_when_its_origin_is_elsewhere() -> None:
+    assert degrees_off(WHOLE_CAP, head_coordinates(WHOLE_CAP) + np.array([0, 0.01, 0.02])).max() < 3.0
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [(0.001 * k, 0.0005, 0.001) for k in range(1, 11)],
+        [(0.09, 0.008 * k, 0.04) for k in range(-5, 5)],
+        [(float(x), float(y), float(z)) for x in (1, 9) for y in (2, 5) for z in (1, 4, 8)],
+    ],
+)
+def test_locations_that_lie_about_no_head_are_refused(places: list[tuple[float, float, float]]) -> None:
+    with pytest.raises(MontageError, match="can be placed"):
+        Montage([f"e{k}" for k in range(len(places))], places, CANONICAL, POSITIONS)
+
+
+def test_names_suffice_whatever_the_locations() -> None:
+    places = [(0.001 * k, 0.0, 0.0) for k in range(len(CAP))]
+    located = Montage(CAP, list(places), CANONICAL, POSITIONS)
+    np.testing.assert_array_equal(located.directions, by_name(list(CAP)).directions)
+
+
+def test_electrodes_in_one_place_are_one() -> None:
+    with pytest.raises(MontageError, match="10 EEG channels lie at 1 places"):
+        by_name(["Cz"] * 10)
+    with pytest.raises(MontageError, match="0 of 10 EEG channels can be placed"):
+        Montage([f"e{k}" for k in range(10)], [(0.0, 0.0, 0.1)] * 10, CANONICAL, POSITIONS)
+
+
+def test_good_channels_in_too_few_places_are_refused() -> None:
+    names = [*CAP[:8], CAP[0]]
+    with pytest.raises(MontageError, match="8 EEG channels lie at 7 places"):
+        by_name(names).mapping(np.arange(len(names)) != 3)
+
+
+def test_a_canonical_electrode_without_a_place_is_refused() -> None:
+    with pytest.raises(MontageError, match="does not place mystery"):
+        Montage(CAP, [None] * len(CAP), [*CANONICAL, "mystery"], [*POSITIONS, (np.nan,) * 3])
 
 
 def test_too_few_good_electrodes_are_refused() -> None:

@@ -122,6 +122,32 @@ def test_lookahead_moves_the_frame_and_not_its_time() -> None:
         assert a.sequence == b.sequence
 
 
+@pytest.mark.parametrize("break_off", ["gap", "no signal"])
+def test_lookahead_keeps_every_product_s_flags_and_time_axis(break_off: str) -> None:
+    data, times = eeg_like(len(CAP), 4000), even(4000)
+    if break_off == "gap":
+        times[1500:] += 2.0
+    else:
+        data[:, 1500:1700] = np.nan
+    frames = push_all(make_engine(window=24, lookahead=16), chunks(data, times, [50] * 80))
+    for product in (EEG, MEG):
+        mine = [frame for frame in frames if frame.product == product]
+        assert Flags.RESET in mine[0].flags
+        jumps = [k for k in range(1, len(mine)) if abs(mine[k].t0 - mine[k - 1].t0 - 0.04) > 1e-3]
+        assert [k for k, frame in enumerate(mine) if Flags.GAP in frame.flags] == jumps
+        assert len(jumps) == (break_off == "gap")
+        assert any(Flags.NO_SIGNAL in frame.flags for frame in mine) == (break_off == "no signal")
+
+
+def test_time_missing_is_counted_in_our_clock_though_the_sender_s_began_anew() -> None:
+    engine = make_engine()
+    data = eeg_like(len(CAP), 1000)
+    engine.push(Chunk(data[:, :500], even(500, start=90_000.0), received=102.0, clock_offset=-89_900.0))
+    engine.push(Chunk(data[:, 500:], even(500, start=7.0), received=114.0, clock_offset=105.0))
+    assert engine.counts.gaps == 1
+    assert engine.counts.missing_s == pytest.approx(112.0 - 102.0)
+
+
 def test_a_gap_is_flagged_once_and_the_filters_start_anew() -> None:
     data, times = eeg_like(len(CAP), 2000), even(2000)
     data[:, 1000:] += 0.05  # another offset after the gap must not ring

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cortexcast_client import wire
 from cortexcast_client.wire import Frame
 from cortexcast_server.hub import MAX_CONTROL, Hub, Limits, Subscriber
-from cortexcast_server.protocol import Error, Product, Products, ProtocolError, Subscribe
+from cortexcast_server.protocol import Error, Product, Products, ProtocolError, Status, Subscribe
 
 LIMITS = Limits(history_s=1.0, outbox_s=0.4, ack_window_s=0.2)  # 25, 10 and 5 frames of 40 ms
 NAMES = {0: ("s1", "eeg"), 1: ("s1", "meg"), 2: ("s2", "meg")}
@@ -182,6 +182,23 @@ def test_a_session_that_comes_later_is_announced_and_subscribed() -> None:
     publish(hub, 0, 3, session="s2")
     assert [frame.session for frame in drain(hub, everything)] == ["s2"] * 3
     assert drain(hub, one) == []
+
+
+def test_who_comes_late_hears_the_last_status() -> None:
+    hub = make_hub()
+    failed = Status(
+        session="s1", state="failed", error="why", samples_in=0, samples_out=0, gaps=0, missing_s=0, restarts=0,
+        rate_hz=None, sample_age_s=None, latency_ms=None, bad_channels=(), interpolated=(), notes=(),
+    )  # fmt: skip
+    hub.tell("s1", failed)
+    late, other = make_subscriber(hub), make_subscriber(hub)
+    subscribe(hub, late, session="s1")
+    heard = hub.take(late)
+    assert isinstance(heard, Status)
+    assert heard.error == "why"
+    hub.close("s1")
+    subscribe(hub, other)
+    assert [type(message) for message in iter(lambda: hub.take(other), None)] == [Products]
 
 
 def test_a_closed_session_leaves_nothing_behind() -> None:

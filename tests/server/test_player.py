@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from recordings import write_fif
 
-from cortexcast_server.lsl_metadata import REPLAY_SOURCE, eeg_layout
+from cortexcast_server.lsl_metadata import eeg_layout
 from cortexcast_server.player import Player
 from cortexcast_server.playhead import LOOP_MARKER, SEEK_MARKER
 from cortexcast_server.recording import Recording, RecordingError
@@ -26,8 +26,8 @@ class Receiver:
     """Inlets on a replay's two streams; the markers' is connected first."""
 
     def __init__(self, name: str) -> None:
-        self._markers = self._connect(f"source_id='{REPLAY_SOURCE}{name}/markers'")
-        self._samples = self._connect(f"source_id='{REPLAY_SOURCE}{name}'")
+        self._markers = self._connect(f"name='{name} markers'")
+        self._samples = self._connect(f"name='{name}'")
         self.info = self._samples.info(PATIENCE_S)
         self._data: list[NDArray[np.float32]] = []
         self._times: list[NDArray[np.float64]] = []

@@ -15,8 +15,6 @@ import pylsl
 import pytest
 from recordings import write_fif
 
-from cortexcast_server.lsl_metadata import REPLAY_SOURCE
-
 PATIENCE_S = 30.0
 RUN = "import sys; from cortexcast_client.command import main; sys.exit(main())"
 
@@ -61,7 +59,7 @@ def test_it_can_be_watched_and_paused_and_ends_well_when_asked(
     path = write_fif(tmp_path / f"long{number}_raw.fif", duration_s=10.0)
     process = start(path, "--loop", "--name", f"cap {number}", "--port", 0)
     _, url = control_url(process)
-    assert pylsl.resolve_bypred(f"source_id='{REPLAY_SOURCE}cap {number}'", 1, PATIENCE_S)
+    assert pylsl.resolve_bypred(f"name='cap {number}'", 1, PATIENCE_S)
     (replay,) = httpx.get(url).json()
     assert replay["status"]["state"] == "playing"
     paused = httpx.post(f"{url}/{replay['id']}/pause").json()

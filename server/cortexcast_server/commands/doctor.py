@@ -16,7 +16,7 @@ from pylsl.lib import lib
 from cortexcast_models.bundle import BundleError, read_bundle, shipped_bundles
 from cortexcast_server.inference import load
 from cortexcast_server.lsl_config import config_file, quiet
-from cortexcast_server.lsl_source import resolve
+from cortexcast_server.lsl_streams import resolve
 
 _OK, _WARNING, _FAILURE = "ok", "warning", "FAILURE"
 _LSL_PORTS = range(16572, 16604)
@@ -105,7 +105,7 @@ def _can_bind(port: int, kind: int) -> bool:
 def _loopback() -> Iterator[Finding]:
     source_id = f"cortexcast-doctor:{secrets.token_hex(4)}"
     outlet = pylsl.StreamOutlet(pylsl.StreamInfo("doctor", "Test", 1, 100, pylsl.cf_float32, source_id))
-    found = resolve(f"source_id='{source_id}'", look_s=2.0)
+    found = [info for info in resolve(look_s=2.0) if info.source_id() == source_id]
     if not found:
         yield (
             _FAILURE,
@@ -115,17 +115,20 @@ def _loopback() -> Iterator[Finding]:
         return
     yield _OK, "multicast: a stream of this machine is found"
     inlet = pylsl.StreamInlet(found[0], recover=False)
-    offset = inlet.time_correction(5.0)
+    try:
+        offset = inlet.time_correction(5.0)
+        inlet.open_stream(5.0)
+        outlet.push_sample([1.0])
+        sample, _ = inlet.pull_sample(5.0)
+    except (pylsl.util.TimeoutError, pylsl.util.LostError):
+        sample, offset = None, float("nan")
+    inlet.close_stream()
+    if sample != [1.0]:
+        yield _FAILURE, "a sample went out and did not come in: does a firewall block TCP and UDP ports 16572 to 16604?"
+        return
+    yield _OK, "a sample went out and came in"
     verdict = _OK if abs(offset) < _MAX_CLOCK_ERROR_S else _FAILURE
     yield verdict, f"clocks: LSL's correction for this machine's own stream is {1e3 * offset:+.3f} ms"
-    inlet.open_stream(5.0)
-    outlet.push_sample([1.0])
-    sample, _ = inlet.pull_sample(5.0)
-    inlet.close_stream()
-    if sample == [1.0]:
-        yield _OK, "a sample went out and came in"
-    else:
-        yield _FAILURE, "a sample went out and did not come in: does a firewall block TCP ports 16572 to 16604?"
 
 
 def _bundles() -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from cortexcast_server.http_errors import add_error_handlers
 from cortexcast_server.lsl_config import quiet
+from cortexcast_server.origin import refuse_other_origins
 from cortexcast_server.player import Player
 from cortexcast_server.recording import Recording, RecordingError
 from cortexcast_server.replay_api import REPLAY_ERRORS, Replays, replay_router
@@ -72,6 +73,7 @@ def replay_app(replays: Replays) -> FastAPI:
     """The application that controls a process's replays."""
     app = FastAPI(title="cortexcast replay")
     add_error_handlers(app, REPLAY_ERRORS)
+    refuse_other_origins(app)
     app.include_router(replay_router(replays))
     return app
 

@@ -11,7 +11,7 @@ from cortexcast_server.daemon import Daemon
 from cortexcast_server.lsl_config import quiet
 from cortexcast_server.runner import running_daemon, stop_event, websocket_url
 from cortexcast_server.session import Session
-from cortexcast_server.settings import Settings, load_settings
+from cortexcast_server.settings import Settings, SettingsError, load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Serve until stopped."""
+    if args.loop and not args.replay:
+        raise SettingsError("--loop repeats a recording: name it with --replay FILE")
     quiet()
     flags = {key: value for key, value in vars(args).items() if key in Settings.model_fields}
     return asyncio.run(_serve(args, load_settings(args.config, flags)))

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from cortexcast_server.lsl_config import quiet
-from cortexcast_server.lsl_source import describe, resolve
+from cortexcast_server.lsl_streams import describe, resolve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
