@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from cortexcast_models.manifest import Manifest
+from cortexcast_models.manifest import Manifest, Tensor
 
 MANIFEST_FILE = "manifest.json"
 SHIPPED = Path(__file__).parent / "bundles"
@@ -48,9 +48,22 @@ class Bundle:
         return self.directory / self.manifest.model_file
 
     def golden(self) -> dict[str, NDArray[np.float32]]:
-        """The golden tensors by name, inputs and outputs together."""
-        with np.load(self.directory / self.manifest.golden.file) as archive:
-            return {name: archive[name] for name in archive.files}
+        """The golden tensors by name, inputs and outputs together.
+
+        Raises:
+            BundleError: not an .npz, or one that does not hold every tensor as the manifest has it, in finite numbers.
+        """
+        path = self.directory / self.manifest.golden.file
+        try:
+            with path.open("rb") as file, np.load(file) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except Exception as error:  # of NumPy, zipfile or zlib, with no common root
+            raise BundleError(f"{path} is not an .npz of tensors: export the bundle again") from error
+        for tensor in (*self.manifest.inputs, *self.manifest.outputs):
+            problem = _problem(tensor, arrays.get(tensor.name))
+            if problem is not None:
+                raise BundleError(f"{path}: tensor {tensor.name!r} {problem}: export the bundle again")
+        return arrays
 
 
 def shipped_bundles() -> list[str]:
@@ -118,7 +131,7 @@ def write_bundle(directory: Path, fields: Mapping[str, Any], files: Mapping[str,
         files: the content of every other file by name.
 
     Raises:
-        BundleError: the fields are not a valid manifest.
+        BundleError: the fields are not a valid manifest, or a file's name is not a plain one.
     """
     hashes = {name: _sha256(content) for name, content in sorted(files.items())}
     text = json.dumps({**fields, "files": hashes}, indent=1, ensure_ascii=False).encode() + b"\n"
@@ -151,7 +164,8 @@ def check_golden(bundle: Bundle, infer: Infer) -> dict[str, float]:
         The greatest deviation of each output, as a fraction of that output's RMS.
 
     Raises:
-        BundleError: an output deviates by more than the manifest's tolerance.
+        BundleError: the golden file does not hold the tensors, an output is zero throughout there, or one deviates by
+            more than the manifest's tolerance.
     """
     golden = bundle.golden()
     manifest = bundle.manifest
@@ -160,6 +174,11 @@ def check_golden(bundle: Bundle, infer: Infer) -> dict[str, float]:
     for tensor in manifest.outputs:
         expected = golden[tensor.name].astype(np.float64)
         rms = float(np.sqrt(np.mean(expected**2)))
+        if not rms:
+            raise BundleError(
+                f"bundle {manifest.name}: golden output {tensor.name!r} is zero throughout and proves nothing: "
+                "export the bundle again with an input that moves it"
+            )
         deviation = float(np.abs(given[tensor.name] - expected).max()) / rms
         if not deviation <= manifest.golden.tolerance:
             raise BundleError(
@@ -172,6 +191,17 @@ def check_golden(bundle: Bundle, infer: Infer) -> dict[str, float]:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _problem(tensor: Tensor, array: NDArray[np.generic] | None) -> str | None:
+    """Why an array cannot be the golden tensor."""
+    if array is None:
+        return "is missing"
+    if (array.dtype.name, array.shape) != (tensor.dtype, tensor.shape):
+        return f"is {array.dtype} {array.shape}, the manifest has {tensor.dtype} {tensor.shape}"
+    if not np.isfinite(array).all():
+        return "holds values that are not finite"
+    return None
 
 
 def _plain(kind: str, message: str) -> str:

@@ -13,6 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 Position = tuple[float, float, float]
 """Head coordinates in metres: x right, y to the front, z up (MNE's ``head`` frame)."""
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A file of the bundle's own folder: a plain name that cannot lead out of it."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_UNITS = {"mag": "T", "grad": "T/m"}
+
 
 class Strict(BaseModel):
     """A frozen record that refuses keys it does not know."""
@@ -31,7 +38,7 @@ class OutputChannel(Strict):
     """One channel that the bundle gives.
 
     ``location`` is the coil's 12 numbers as FIFF has them (position in metres, then the three unit vectors of the
-    coil's frame) in device coordinates; empty where a channel has no place.
+    coil's frame) in device coordinates; the position alone where the frame is unknown, empty where it has no place.
     """
 
     name: str
@@ -39,6 +46,14 @@ class OutputChannel(Strict):
     unit: Literal["T", "T/m"]
     location: tuple[float, ...] = ()
     coil_type: int | None = None
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.unit != _UNITS[self.type]:
+            raise ValueError(f"channel {self.name!r} is a {self.type} in {self.unit}, must be in {_UNITS[self.type]}")
+        if len(self.location) not in (0, 3, 12):
+            raise ValueError(f"channel {self.name!r} has a location of {len(self.location)} numbers, not 0, 3 or 12")
+        return self
 
 
 class Resample(Strict):
@@ -51,7 +66,7 @@ class Resample(Strict):
     kind: Literal["resample"]
     rate_hz: PositiveFloat
     passband_hz: PositiveFloat
-    stopband_db: PositiveFloat = 60.0
+    stopband_db: Annotated[float, Field(ge=20)] = 60.0
 
 
 class Butterworth(Strict):
@@ -94,6 +109,9 @@ class Tensor(Strict):
 
     Roles: ``eeg`` (the window, V), ``estimate`` (the outputs, SI), ``std`` (standard deviation of the estimate, one
     value an output channel, same unit), ``state`` (an output of this role feeds the input of the same ``state_of``).
+
+    Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, a ``batch`` of 1 before them where
+    the graph has one; those of a state are the model's own.
     """
 
     name: str
@@ -110,6 +128,18 @@ class Tensor(Strict):
         if (self.role == "state") != (self.state_of is not None):
             raise ValueError(f"tensor {self.name!r}: exactly the tensors of role 'state' carry state_of")
         return self
+
+
+class Input(Tensor):
+    """One input of the ONNX graph."""
+
+    role: Literal["eeg", "state"]
+
+
+class Output(Tensor):
+    """One output of the ONNX graph."""
+
+    role: Literal["estimate", "std", "state"]
 
 
 class Golden(Strict):
@@ -154,15 +184,15 @@ class Manifest(Strict):
     description: str
     product: Literal["meg"]
     trained_on: Literal["physics", "simulated", "recorded"]
-    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    files: dict[FileName, Sha256]
     model_file: str
     window: PositiveInt
     hop: PositiveInt
     lookahead: Annotated[int, Field(ge=0)] = 0
     montage: Annotated[tuple[Electrode, ...], Field(min_length=8)]
     preprocessing: Preprocessing
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
     channels: Annotated[tuple[OutputChannel, ...], Field(min_length=1)]
     golden: Golden
     metrics: tuple[Metric, ...] = ()
@@ -178,35 +208,65 @@ class Manifest(Strict):
         return self.preprocessing.resample.rate_hz
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _files_are_listed(self) -> Self:
         for name in (self.model_file, self.golden.file):
             if name not in self.files:
                 raise ValueError(f"{name!r} has no sha256 under 'files'")
-        for kind, names in (
-            ("montage", [e.name for e in self.montage]),
-            ("channels", [c.name for c in self.channels]),
-            ("tensors", [t.name for t in (*self.inputs, *self.outputs)]),
-        ):
-            if len(set(names)) != len(names):
-                raise ValueError(f"{kind} has a name twice")
+        if "manifest.json" in self.files:
+            raise ValueError("'files' lists manifest.json, which cannot hold its own sha256")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        lists: dict[str, list[str | None]] = {
+            "montage": [electrode.name for electrode in self.montage],
+            "channels": [channel.name for channel in self.channels],
+            "tensors": [tensor.name for tensor in (*self.inputs, *self.outputs)],
+            "states of the inputs": [tensor.state_of for tensor in self.inputs if tensor.role == "state"],
+            "states of the outputs": [tensor.state_of for tensor in self.outputs if tensor.role == "state"],
+        }
+        for kind, names in lists.items():
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{kind}: {name!r} is there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _hops_fill_the_window(self) -> Self:
         if self.lookahead % self.hop:
             raise ValueError(f"lookahead {self.lookahead} is not a multiple of the hop {self.hop}")
         if self.hop + self.lookahead > self.window:
             raise ValueError(f"hop {self.hop} + lookahead {self.lookahead} is more than the window {self.window}")
-        expected = {
-            "eeg": (len(self.montage), self.window),
-            "estimate": (len(self.channels), self.hop),
-            "std": (len(self.channels),),
-        }
-        for role, shape in expected.items():
-            where = self.inputs if role == "eeg" else self.outputs
-            found = [t for t in where if t.role == role]
-            if len(found) != 1 and not (role == "std" and not found):
-                raise ValueError(f"needs exactly one tensor of role {role!r}, has {len(found)}")
-            for tensor in found:
-                if tuple(n for n in tensor.shape if n != 1) != tuple(n for n in shape if n != 1):
-                    raise ValueError(f"tensor {tensor.name!r} has shape {tensor.shape}, the manifest implies {shape}")
+        return self
+
+    @model_validator(mode="after")
+    def _tensors_have_their_roles(self) -> Self:
+        roles = [tensor.role for tensor in (*self.inputs, *self.outputs)]
+        for role in ("eeg", "estimate"):
+            if roles.count(role) != 1:
+                raise ValueError(f"needs exactly one tensor of role {role!r}, has {roles.count(role)}")
+        if roles.count("std") > 1:
+            raise ValueError(f"needs at most one tensor of role 'std', has {roles.count('std')}")
         states = [{t.state_of: t.shape for t in side if t.role == "state"} for side in (self.inputs, self.outputs)]
         if states[0] != states[1]:
             raise ValueError("each state input needs a state output of the same state_of and shape, and the reverse")
         return self
+
+    @model_validator(mode="after")
+    def _tensors_have_their_shapes(self) -> Self:
+        implied = {
+            "eeg": (("channel", len(self.montage)), ("time", self.window)),
+            "estimate": (("channel", len(self.channels)), ("time", self.hop)),
+            "std": (("channel", len(self.channels)),),
+        }
+        for tensor in (*self.inputs, *self.outputs):
+            if tensor.role == "state":
+                continue
+            found, expected = tuple(zip(tensor.axes, tensor.shape, strict=True)), implied[tensor.role]
+            if found not in (expected, (("batch", 1), *expected)):
+                raise ValueError(f"tensor {tensor.name!r} is {_words(found)}, the manifest implies {_words(expected)}")
+        return self
+
+
+def _words(axes: tuple[tuple[str, int], ...]) -> str:
+    return " x ".join(f"{name} {size}" for name, size in axes)

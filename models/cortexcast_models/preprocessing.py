@@ -5,6 +5,9 @@ only once it is complete. Every arithmetic operation therefore sees the same sha
 arrived: **any chunking of the same samples gives bit-identical blocks**, by construction and not by luck with the
 rounding of a BLAS kernel.
 
+Resampling and filters are linear, so a block is one product of a matrix with the input and the filters' state. That is
+for latency: live, a block is computed after a pause, when each call into a library costs some 100 µs of cold caches.
+
 State is seeded with the first sample, as if it had been there for ever: no start-up transient of the DC offset.
 """
 
@@ -13,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
+from functools import lru_cache
+from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +29,16 @@ from cortexcast_models.manifest import Butterworth, Filter, Notch, Preprocessing
 _USABLE_BAND = 0.8
 """A stream slower than the passband keeps this share of its own Nyquist band; the rest is the filter's transition."""
 
-_MAX_PHASES = 2000
-"""Rates are matched as a ratio of integers up to this: an error of less than one sample in an hour at 250 Hz."""
+_RATIO_ERROR = 1e-7
+_MAX_DENOMINATOR = 2**15
+"""Rates are matched as a simple ratio of integers with that error; at odd rates, the best up to this denominator.
+
+That is within some 20 ppm: the output's rate is as inexact as by a clock, but its times are not, since ``Block.start``
+follows the ratio.
+"""
+
+_MAX_MATRICES = 256
+"""Matrices kept for the phases of a ratio: some megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +77,11 @@ class Preprocessor:
     """
 
     def __init__(self, spec: Preprocessing, rate_hz: float, n_channels: int, block: int) -> None:
-        self._resampler = _Resampler(spec.resample, rate_hz)
-        if block * rate_hz < spec.resample.rate_hz:
-            raise ValueError(
-                f"a block of {block} samples at {spec.resample.rate_hz} Hz is less than one at {rate_hz} Hz"
-            )
-        self._sos = _sections(spec.filters, spec.resample.rate_hz)
-        self._block = block
-        self._pending: list[NDArray[np.float64]] = []
-        self._n_pending = 0
+        self._plan = _plan(spec, rate_hz, block)
+        # The filters' state, then the input samples that the next block reads; the last ones are still missing.
+        self._buffer = np.zeros((n_channels, self._plan.n_states + self._plan.span))
         self._n_blocks = 0
-        self._last = np.zeros(n_channels)
-        self._history: NDArray[np.float64] | None = None
-        self._state: NDArray[np.float64] | None = None
+        self._missing = self._plan.new_inputs(0)
 
     @property
     def delay_s(self) -> float:
@@ -85,143 +90,181 @@ class Preprocessor:
         Where the rates are not commensurate this differs from sample to sample by less than an input period; it is
         the smallest.
         """
-        return self._resampler.delay_s
+        return self._plan.delay_s
 
     def push(self, data: NDArray[np.floating]) -> Iterator[Block]:
         """Take samples ``(n_channels, n_samples)``, n ≥ 0, and give each block that they complete."""
-        if data.shape[1]:
-            self._pending.append(np.asarray(data, np.float64))
-            self._n_pending += data.shape[1]
-        while self._n_pending >= (needed := self._needed()):
-            pending = np.concatenate(self._pending, axis=1)
-            self._pending = [pending[:, needed:]]
-            self._n_pending -= needed
-            yield self._process(pending[:, :needed])
+        taken = 0
+        while taken < data.shape[1]:
+            n = min(self._missing, data.shape[1] - taken)
+            column = self._buffer.shape[1] - self._missing
+            self._buffer[:, column : column + n] = data[:, taken : taken + n]
+            self._missing -= n
+            taken += n
+            if self._missing == 0:
+                yield self._process()
 
     def flush(self, extra: int = 0) -> Iterator[Block]:
         """End the segment: the blocks up to the last input sample's time and ``extra`` more, by holding that sample."""
-        n_inputs = self._resampler.consumed(self._n_blocks * self._block) + self._n_pending
+        n_inputs = self._plan.inputs(self._n_blocks + 1) - self._missing
         if n_inputs == 0:
             return
-        last = self._pending[-1][:, -1:] if self._n_pending else self._last[:, None]
-        n_blocks = ceil(self._resampler.n_outputs(n_inputs) / self._block) + extra
+        n_blocks = self._plan.blocks(n_inputs) + extra
         while self._n_blocks < n_blocks:
-            yield from self.push(np.repeat(last, self._needed() - self._n_pending, axis=1))
+            column = self._buffer.shape[1] - self._missing
+            yield from self.push(np.repeat(self._buffer[:, column - 1 : column], self._missing, axis=1))
 
-    def _needed(self) -> int:
-        done = self._n_blocks * self._block
-        return self._resampler.consumed(done + self._block) - self._resampler.consumed(done)
+    def _process(self) -> Block:
+        plan, buffer, index = self._plan, self._buffer, self._n_blocks
+        n_new = plan.new_inputs(index)
+        if index == 0:
+            first = buffer[:, -n_new]
+            buffer[:, plan.n_states : -n_new] = np.where(np.isfinite(first), first, 0.0)[:, None]
+        recent = buffer[:, -n_new - 1 :]  # the sample before included
+        spread = recent.max(axis=1) - recent.min(axis=1)  # carries what is not finite: no look at each value
+        finite = np.isfinite(spread)
+        if not finite.all():
+            _hold(recent)
+            spread = recent.max(axis=1) - recent.min(axis=1)
+        result = buffer @ plan.matrix(index)
 
-    def _process(self, raw: NDArray[np.float64]) -> Block:
-        finite = np.isfinite(raw)
-        first_ever = self._history is None
-        repaired = _hold(raw, finite, self._last)
-        before = repaired[:, 0] if first_ever else self._last
-        constant = (repaired == before[:, None]).all(axis=1)
-        if self._history is None:
-            self._history = np.repeat(repaired[:, :1], self._resampler.history, axis=1)
-        segment = np.concatenate([self._history, repaired], axis=1)
-        first_output = self._n_blocks * self._block
-        resampled = self._resampler.apply(segment, first_output, self._block)
-        if self._state is None:
-            rest = signal.sosfilt_zi(self._sos)
-            self._state = rest[:, None, :] * resampled[None, :, :1]
-        filtered, self._state = signal.sosfilt(self._sos, resampled, axis=1, zi=self._state)
-
-        self._history = segment[:, segment.shape[1] - self._resampler.history :]
-        self._last = repaired[:, -1].copy()
         self._n_blocks += 1
+        self._missing = plan.new_inputs(self._n_blocks)
+        buffer[:, plan.n_states : -self._missing] = buffer[:, plan.n_states + self._missing :]
+        buffer[:, : plan.n_states] = result[:, plan.block :]
         return Block(
-            data=filtered,
-            start=self._resampler.input_position(first_output),
-            consumed=raw.shape[1],
-            not_finite=np.logical_not(finite.all(axis=1)),
-            constant=constant,
+            data=result[:, : plan.block],
+            start=plan.start(index),
+            consumed=n_new,
+            not_finite=~finite,
+            constant=spread == 0,
         )
 
 
-class _Resampler:
-    """Linear-phase polyphase resampling by a ratio of integers (Crochiere and Rabiner, 1983), a block a product.
+class _Plan:
+    """A block as a product: ``[filters' state, input] @ matrix = [output, filters' next state]``.
 
-    Output ``m`` lies at input position ``m · down / up``. A block of outputs is the input segment times a banded
-    matrix of filter taps, which depends only on the block's phase.
+    Resampling is linear-phase and polyphase by a ratio of integers (Crochiere and Rabiner, 1983): output ``m`` lies at
+    input position ``m · down / up``. The matrix depends on the block's phase alone, but for the first one: that puts
+    the filters at rest at the first resampled sample.
+
+    Attributes:
+        span: input samples that a block reads, its newest at the end and one to spare before its new ones.
     """
 
-    def __init__(self, spec: Resample, rate_hz: float) -> None:
-        ratio = Fraction(spec.rate_hz / rate_hz).limit_denominator(_MAX_PHASES)
-        if ratio == 0:
-            raise ValueError(f"a rate of {rate_hz} Hz is too far from the model's {spec.rate_hz} Hz")
+    def __init__(self, spec: Preprocessing, rate_hz: float, block: int) -> None:
+        ratio = _ratio(spec.resample.rate_hz / rate_hz)
+        if block * ratio.denominator < ratio.numerator:
+            raise ValueError(
+                f"a block of {block} samples at {spec.resample.rate_hz} Hz is less than one at {rate_hz} Hz"
+            )
+        self.block = block
         self._up, self._down = ratio.numerator, ratio.denominator
-        self._taps = self._design(spec, rate_hz)
+        self._taps = _taps(spec.resample, rate_hz, self._up, self._down)
         self._half = (len(self._taps) - 1) // 2  # at the rate of the zero-stuffed signal
         self.delay_s = (self._half - self._up + 1) / (self._up * rate_hz)
-        # From the newest input sample that an output needs back to its oldest: 2 · half at the stuffed rate. The
-        # first output of a block may start before the block's own new samples by that and by one output's step.
-        self.history = ceil((2 * self._half + self._down) / self._up)
-        self._matrices: dict[tuple[int, int, int], NDArray[np.float64]] = {}
+        self.span = (2 * self._half + block * self._down) // self._up + 2
+        sections = _sections(spec.filters, spec.resample.rate_hz)
+        self.n_states = 2 * len(sections)
+        filters, self._rest = _filter_matrix(sections, block)
+        self._from_state, self._from_resampled = filters[: self.n_states], filters[self.n_states :]
+        self._matrix = lru_cache(maxsize=_MAX_MATRICES)(self._build)
 
-    def _design(self, spec: Resample, rate_hz: float) -> NDArray[np.float64]:
-        if self._up == self._down == 1:
-            return np.ones(1)
-        slower = min(rate_hz, spec.rate_hz)
-        passband = min(spec.passband_hz, _USABLE_BAND * slower / 2)
-        stopband = slower - passband  # what lies beyond folds outside the passband, or is an image
-        stuffed = self._up * rate_hz
-        width = 2 * np.pi * (stopband - passband) / stuffed
-        n_taps = ceil((spec.stopband_db - 7.95) / (2.285 * width)) + 1
-        n_taps += 1 - n_taps % 2
-        window = ("kaiser", signal.kaiser_beta(spec.stopband_db))
-        taps: NDArray[np.float64] = signal.firwin(n_taps, (passband + stopband) / 2, window=window, fs=stuffed)
-        # Each phase by itself sums to one: a constant stays exactly constant, with no ripple at the phases' period.
-        for phase in range(min(self._up, n_taps)):
-            taps[phase :: self._up] /= taps[phase :: self._up].sum()
-        return taps
+    def start(self, index: int) -> float:
+        """The input position of a block's first output."""
+        return index * self.block * self._down / self._up
 
-    def input_position(self, output: int) -> float:
-        return output * self._down / self._up
+    def inputs(self, n_blocks: int) -> int:
+        """Input samples that the first ``n_blocks`` blocks need."""
+        return ((n_blocks * self.block - 1) * self._down + self._half) // self._up + 1 if n_blocks else 0
 
-    def consumed(self, n_outputs: int) -> int:
-        """Input samples that the first ``n_outputs`` outputs need."""
-        if n_outputs == 0:
-            return 0
-        return floor(((n_outputs - 1) * self._down + self._half) / self._up) + 1
+    def new_inputs(self, index: int) -> int:
+        """Input samples that a block needs beyond the blocks before it."""
+        return self.inputs(index + 1) - self.inputs(index)
 
-    def n_outputs(self, n_inputs: int) -> int:
-        """Outputs that lie at or before the last of ``n_inputs`` input samples."""
-        return floor((n_inputs - 1) * self._up / self._down) + 1
+    def blocks(self, n_inputs: int) -> int:
+        """Blocks that start at or before the last of ``n_inputs`` input samples."""
+        return (n_inputs - 1) * self._up // (self._down * self.block) + 1
 
-    def apply(self, segment: NDArray[np.float64], first: int, n: int) -> NDArray[np.float64]:
-        """The outputs ``first`` to ``first + n``; ``segment`` ends with the last input sample that they need."""
-        end = self.consumed(first + n)
-        offset = (end - segment.shape[1]) * self._up - first * self._down
-        key = (offset, segment.shape[1], n)
-        if key not in self._matrices:
-            self._matrices[key] = self._matrix(*key)
-        return segment @ self._matrices[key]
+    def matrix(self, index: int) -> NDArray[np.float64]:
+        """The matrix ``(n_states + span, block + n_states)`` of a block."""
+        phase = (self.inputs(index + 1) - self.span) * self._up - index * self.block * self._down
+        return self._matrix(phase, index == 0)
 
-    def _matrix(self, offset: int, n_inputs: int, n_outputs: int) -> NDArray[np.float64]:
-        stuffed = offset + np.arange(n_inputs)[:, None] * self._up - np.arange(n_outputs)[None, :] * self._down
-        index = stuffed + self._half
-        inside = (index >= 0) & (index < len(self._taps))
-        return np.where(inside, self._taps[np.clip(index, 0, len(self._taps) - 1)], 0.0)
+    def _build(self, phase: int, at_rest: bool) -> NDArray[np.float64]:
+        inputs, outputs = np.ogrid[: self.span, : self.block]
+        tap = phase + inputs * self._up - outputs * self._down + self._half
+        inside = (tap >= 0) & (tap < len(self._taps))
+        resampling = np.where(inside, self._taps[np.where(inside, tap, 0)], 0.0)
+        from_input = resampling @ self._from_resampled
+        if at_rest:
+            from_input += np.outer(resampling[:, 0], self._rest @ self._from_state)
+        return np.concatenate([self._from_state, from_input])
 
 
-def _hold(raw: NDArray[np.float64], finite: NDArray[np.bool_], last: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Replace what is not finite by the value before it."""
-    if finite.all():
-        return raw
-    extended = np.concatenate([last[:, None], raw], axis=1)
-    index = np.where(finite, np.arange(1, raw.shape[1] + 1), 0)
+@lru_cache(maxsize=8)
+def _plan(spec: Preprocessing, rate_hz: float, block: int) -> _Plan:
+    """The plan, designed once and not again after each gap."""
+    return _Plan(spec, rate_hz, block)
+
+
+def _ratio(value: float) -> Fraction:
+    exact = Fraction(value)
+    limit = 1
+    while abs((ratio := exact.limit_denominator(limit)) / exact - 1) > _RATIO_ERROR and limit < _MAX_DENOMINATOR:
+        limit *= 2
+    if ratio == 0:
+        raise ValueError(f"the input's rate is {1 / value:g} times the model's: that is too far")
+    return ratio
+
+
+def _taps(spec: Resample, rate_hz: float, up: int, down: int) -> NDArray[np.float64]:
+    """Odd-length taps at ``up`` times the input rate."""
+    if up == down == 1:
+        return np.ones(1)
+    slower = min(rate_hz, spec.rate_hz)
+    passband = min(spec.passband_hz, _USABLE_BAND * slower / 2)
+    stopband = slower - passband  # what lies beyond folds outside the passband, or is an image
+    stuffed = up * rate_hz
+    width = 2 * np.pi * (stopband - passband) / stuffed
+    # Kaiser's formula, and never so few that a phase is left without taps.
+    n_taps = 2 * max(up, ceil((spec.stopband_db - 7.95) / (2.285 * width) / 2)) + 1
+    window = ("kaiser", signal.kaiser_beta(spec.stopband_db))
+    taps: NDArray[np.float64] = signal.firwin(n_taps, (passband + stopband) / 2, window=window, fs=stuffed)
+    # Each phase by itself sums to one: a constant stays exactly constant, with no ripple at the phases' period.
+    phase = np.arange(n_taps) % up
+    return taps / np.bincount(phase, weights=taps)[phase]
+
+
+def _filter_matrix(sections: NDArray[np.float64], block: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``[state, input] @ matrix = [output, next state]``, and the state at rest for an input of one.
+
+    The state is (sum, second) of scipy's two numbers a section: near the poles of a slow high-pass these nearly cancel.
+    Filtered in extended precision and rounded only as such, the matrix is more exact than sosfilt sample by sample.
+    """
+    n_sections, n_states = len(sections), 2 * len(sections)
+    ours = np.kron(np.eye(n_sections), [[1.0, 0.0], [1.0, 1.0]])  # scipy's state @ ours = our state
+    inputs: NDArray[Any] = np.eye(n_states + block, dtype=np.longdouble)[:, n_states:]
+    states: NDArray[Any] = np.concatenate([np.linalg.inv(ours), np.zeros((block, n_states))]).astype(np.longdouble)
+    zi = states.reshape(-1, n_sections, 2).swapaxes(0, 1)
+    output, state = signal.sosfilt(sections.astype(np.longdouble), inputs, axis=1, zi=zi)
+    matrix = np.concatenate([output, state.swapaxes(0, 1).reshape(-1, n_states) @ ours], axis=1)
+    return matrix.astype(np.float64), signal.sosfilt_zi(sections).ravel() @ ours
+
+
+def _hold(samples: NDArray[np.float64]) -> None:
+    """Replace, in place, what is not finite by the value before it; the first column is finite."""
+    index = np.where(np.isfinite(samples), np.arange(samples.shape[1]), 0)
     np.maximum.accumulate(index, axis=1, out=index)
-    return np.take_along_axis(extended, index, axis=1)
+    samples[:] = np.take_along_axis(samples, index, axis=1)
 
 
 def _sections(filters: tuple[Filter, ...], rate_hz: float) -> NDArray[np.float64]:
-    sections = [np.array([[1.0, 0, 0, 1, 0, 0]])]  # sosfilt wants at least one
+    sections = []
     for step in filters:
         match step:
             case Butterworth(kind=kind, hz=hz, order=order):
                 sections.append(signal.butter(order, hz, kind, fs=rate_hz, output="sos"))
             case Notch(hz=hz, q=q):
                 sections.append(signal.tf2sos(*signal.iirnotch(hz, q, fs=rate_hz)))
-    return np.concatenate(sections)
+    return np.concatenate(sections or [np.array([[1.0, 0, 0, 1, 0, 0]])])  # sosfilt wants at least one

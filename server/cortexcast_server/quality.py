@@ -19,6 +19,9 @@ PLAUSIBLE_V = (1e-8, 5e-3)
 
 _JUDGED_AFTER_S = 1.0
 
+_SETTLED_S = 5.0
+"""From nothing to an electrode's offset is a step of up to 0.3 V: a 0.3 Hz high-pass needs so long to 1 mV."""
+
 
 class Quality:
     """Follow one stream's channels block by block.
@@ -31,16 +34,16 @@ class Quality:
     def __init__(self, n_channels: int, rate_hz: float, unit: str) -> None:
         self._rate_hz = rate_hz
         self._unit = unit
+        self.bad = np.zeros(n_channels, np.bool_)
+        """Bool ``(n_channels,)``: flat, or lately not finite. Another array where it changed, else the same one."""
         self._still_s = np.zeros(n_channels)
         self._finite_s = np.full(n_channels, np.inf)
-        self._power = np.zeros(n_channels)
-        self._n_judged = 0
+        self._following = False
+        """Some channel is still or recovers."""
+        self._settling_s = 0.0
+        self._energy = np.zeros(n_channels)
+        self._moved_s = np.zeros(n_channels)
         self._judged = False
-
-    @property
-    def bad(self) -> NDArray[np.bool_]:
-        """Bool ``(n_channels,)``: flat, or lately not finite."""
-        return self.flat | self.not_finite
 
     @property
     def flat(self) -> NDArray[np.bool_]:
@@ -56,24 +59,40 @@ class Quality:
         """Take the next block; its data are in volts, filtered.
 
         Raises:
-            SignalError: after the first second, if the amplitudes cannot be volts as declared.
+            SignalError: after a second of moving signal, if the amplitudes cannot be volts as declared.
         """
         duration_s = block.data.shape[1] / self._rate_hz
+        if self._following or block.constant.any() or block.not_finite.any():
+            self._follow(block, duration_s)
+        if not self._judged:
+            self._judge(block, duration_s)
+
+    def _follow(self, block: Block, duration_s: float) -> None:
         self._still_s = np.where(block.constant, self._still_s + duration_s, 0.0)
         self._finite_s = np.where(block.not_finite, 0.0, self._finite_s + duration_s)
-        if not self._judged:
-            self._judge(block)
+        not_finite = self.not_finite
+        self._following = bool(block.constant.any() or not_finite.any())
+        bad = self.flat | not_finite
+        if not np.array_equal(bad, self.bad):
+            self.bad = bad
 
-    def _judge(self, block: Block) -> None:
-        self._power += (block.data**2).sum(axis=1)
-        self._n_judged += block.data.shape[1]
-        if self._n_judged < _JUDGED_AFTER_S * self._rate_hz:
+    def _judge(self, block: Block, duration_s: float) -> None:
+        if block.constant.all():
+            # Nothing is sent yet: what comes begins with a step that the filters have to forget.
+            self._settling_s = _SETTLED_S
+            self._energy[:] = self._moved_s[:] = 0.0
+            return
+        self._settling_s -= duration_s
+        if self._settling_s > 0:
+            return
+        moving = ~(block.constant | self.bad)
+        self._energy += moving * duration_s * (block.data**2).mean(axis=1)
+        self._moved_s += moving * duration_s
+        if self._moved_s.max() < _JUDGED_AFTER_S:
             return
         self._judged = True
-        moving = ~self.bad & (self._power > 0)
-        if not moving.any():
-            return
-        typical = float(np.median(np.sqrt(self._power[moving] / self._n_judged)))
+        moved = self._moved_s > 0
+        typical = float(np.median(np.sqrt(self._energy[moved] / self._moved_s[moved])))
         low, high = PLAUSIBLE_V
         if not low <= typical <= high:
             raise SignalError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,8 @@ class GapFinder:
     """Cut a stream of raw stamps at its gaps.
 
     A stamp opens a new segment when its step from the one before is larger than the stream's own jitter explains,
-    learnt second by second, or when it goes back by as much.
+    learnt second by second, or when it goes back by as much. One gap in a second cannot pass for jitter, two can: in
+    the first second, two gaps below a quarter of a second go unseen and make the tolerance large for some seconds.
 
     Args:
         rate_hz: the stream's nominal rate.
@@ -54,13 +56,13 @@ class GapFinder:
 
     def __init__(self, rate_hz: float) -> None:
         self._period = 1.0 / rate_hz
-        self._second = max(1, round(rate_hz))
+        self._steps = np.empty(max(2, round(rate_hz)))
+        """The steps of the second in progress that are no gaps; ``_count`` of them are there."""
+        self._count = 0
         self._last = -np.inf
         self._tolerance = max(_FIRST_TOLERANCE_S, _EVEN_TOLERANCE * self._period)
         self.jitter_s = 0.0
         """The largest deviation of a step from the nominal period, of late."""
-        self._largest = np.zeros(2)
-        self._count = 0
 
     def split(self, times: NDArray[np.float64]) -> Iterator[Run]:
         """The runs of a chunk's stamps ``(n_samples,)``."""
@@ -70,32 +72,35 @@ class GapFinder:
         position = 0
         while position < len(times):
             # Up to where the tolerance is learnt anew, so that it never depends on the chunk.
-            stop = min(len(times), position + self._second - self._count)
-            steps = np.diff(times[position:stop], prepend=self._last) - self._period
-            beyond = np.flatnonzero((steps > self._tolerance) | (steps < -self._tolerance - self._period))
-            if len(beyond):
-                cut = position + int(beyond[0])
-                self._learn(steps[: beyond[0]])
-                if cut > start:
-                    yield Run(start, cut, gap_s)
-                start, gap_s = cut, float(steps[beyond[0]])
-                self._last = float(times[cut]) - self._period
-                position = cut
+            stop = min(len(times), position + len(self._steps) - self._count)
+            steps = self._steps[self._count : self._count + stop - position]
+            steps[0] = times[position] - self._last
+            np.subtract(times[position + 1 : stop], times[position : stop - 1], out=steps[1:])
+            longest, shortest = self._period + self._tolerance, -self._tolerance
+            if np.maximum.reduce(steps) <= longest and np.minimum.reduce(steps) >= shortest:
+                self._last = float(times[stop - 1])
+                self._learn(len(steps))
+                position = stop
                 continue
-            self._learn(steps)
-            self._last = float(times[stop - 1])
-            position = stop
+            n_before = int(np.argmax((steps > longest) | (steps < shortest)))
+            cut, cut_gap_s = position + n_before, float(steps[n_before]) - self._period
+            self._learn(n_before)
+            if cut > start:
+                yield Run(start, cut, gap_s)
+            start, gap_s = cut, cut_gap_s
+            self._last = float(times[cut]) - self._period
+            position = cut
         if len(times) > start:
             yield Run(start, len(times), gap_s)
 
-    def _learn(self, steps: NDArray[np.float64]) -> None:
-        """Take steps that are no gaps. The second largest of a second counts: the largest may be a small gap."""
-        self._largest = np.sort(np.concatenate([self._largest, np.abs(steps)]))[-2:]
-        self._count += len(steps)
-        if self._count == self._second:
-            self.jitter_s = max(_JITTER_MEMORY * self.jitter_s, float(self._largest[0]))
+    def _learn(self, n_steps: int) -> None:
+        """Keep the next steps. The second largest of a second counts: the largest may be a small gap."""
+        self._count += n_steps
+        if self._count == len(self._steps):
+            deviations = np.abs(self._steps - self._period)
+            self.jitter_s = max(_JITTER_MEMORY * self.jitter_s, float(np.partition(deviations, -2)[-2]))
             self._tolerance = max(_EVEN_TOLERANCE * self._period, _JITTER_MARGIN * self.jitter_s)
-            self._largest, self._count = np.zeros(2), 0
+            self._count = 0
 
 
 class Clock:
@@ -123,9 +128,9 @@ class Clock:
         if self._n_samples == 0:
             self._origin = float(times[0])
         middle = self._n_samples + (n - 1) / 2
-        deviation = float(np.mean(times - self._origin)) - middle * self._period
+        deviation = float(np.add.reduce(times - self._origin)) / n - middle * self._period
         shift = middle - self._middle
-        keep = np.exp(-shift * self._period / _FIT_MEMORY_S)
+        keep = exp(-shift * self._period / _FIT_MEMORY_S)
         self._wxx = keep * (self._wxx - 2 * shift * self._wx + shift**2 * self._w) + n * (n**2 - 1) / 12
         self._wxy = keep * (self._wxy - shift * self._wy)
         self._wx = keep * (self._wx - shift * self._w)

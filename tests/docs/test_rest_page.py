@@ -50,10 +50,12 @@ def test_every_error_has_its_code_and_status(daemon: Daemon, recording: str) -> 
         ("bad_request", "POST", "/api/v1/sessions", {"nme": "typo"}),
         ("http", "GET", "/nowhere", None),
         ("http", "POST", "/healthz", None),
+        ("other_origin", "GET", "/healthz", None),
     ]
     seen: dict[str, set[str]] = {}
     for code, method, path, body in mistakes:
-        status, answer = daemon.http(method, path, body)
+        origin = "https://elsewhere.example" if code == "other_origin" else None
+        status, answer = daemon.http(method, path, body, origin)
         assert answer["error"]["code"] == code
         assert answer["error"]["message"]
         seen.setdefault(code, set()).add(str(status))

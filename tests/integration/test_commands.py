@@ -20,7 +20,7 @@ def test_the_demo_shows_frames_and_loses_none() -> None:
     )
     assert match, account
     received, samples_in, samples_out = map(int, match.groups())
-    assert received > 100
+    assert received > 0
     assert samples_in / 500 - samples_out / 200 < 0.2
 
 

@@ -60,7 +60,8 @@ def test_mne_lsl_reads_magnetometers_and_gradiometers_in_si_with_positions(daemo
         for entry, channel in zip(stream.info["chs"], manifest.channels, strict=True):
             assert entry["ch_name"] == channel.name
             np.testing.assert_allclose(entry["loc"], channel.location, rtol=1e-6, atol=1e-9)
-        time.sleep(1.0)
+        while stream.n_new_samples < 200:
+            time.sleep(0.05)
         data, stamps = stream.get_data(0.5)
         amplitude = data[types.index("mag")].std()
         assert 1e-15 < amplitude < 1e-11

@@ -10,6 +10,7 @@ from factories import eeg_like
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import signal
 
 from cortexcast_models.manifest import Butterworth, Notch, Preprocessing, Resample
 from cortexcast_models.preprocessing import Block, Preprocessor
@@ -33,6 +34,32 @@ def run(spec: Preprocessing, rate_hz: float, data: NDArray[np.floating], sizes: 
 
 def joined(blocks: list[Block]) -> NDArray[np.float64]:
     return np.concatenate([block.data for block in blocks], axis=1)
+
+
+def test_blocks_are_as_exact_as_filtering_sample_by_sample() -> None:
+    """Slow filters on a large offset, for five minutes: errors neither grow nor drift."""
+    spec = Preprocessing(
+        resample=RESAMPLE,
+        filters=(Butterworth(kind="highpass", hz=0.3, order=2), Notch(kind="notch", hz=50.0, q=30.0)),
+    )
+    data = 0.2 + eeg_like(2, 300 * 200).astype(np.float64)  # at the model's rate: the filters alone
+    sections = np.concatenate(
+        [signal.butter(2, 0.3, "highpass", fs=200.0, output="sos"), signal.tf2sos(*signal.iirnotch(50.0, 30.0, 200.0))]
+    )
+    rest = signal.sosfilt_zi(sections)[:, None, :] * data[None, :, :1]
+    expected, _ = signal.sosfilt(sections, data, axis=1, zi=rest)
+    np.testing.assert_allclose(joined(run(spec, 200.0, data, [])), expected, rtol=0, atol=1e-12 * 0.2)
+
+
+@pytest.mark.parametrize("rate_hz", [100.0, 249.76, 250.0, 1000.0])
+def test_resampling_and_filtering_in_one_is_one_after_the_other(rate_hz: float) -> None:
+    data = 0.2 + eeg_like(2, round(20 * rate_hz)).astype(np.float64)
+    resampled = joined(run(BARE, rate_hz, data, []))
+    sections = signal.butter(2, 0.3, "highpass", fs=200.0, output="sos")
+    rest = signal.sosfilt_zi(sections)[:, None, :] * resampled[None, :, :1]
+    expected, _ = signal.sosfilt(sections, resampled, axis=1, zi=rest)
+    spec = Preprocessing(resample=RESAMPLE, filters=(Butterworth(kind="highpass", hz=0.3, order=2),))
+    np.testing.assert_allclose(joined(run(spec, rate_hz, data, [])), expected, rtol=0, atol=1e-12 * 0.2)
 
 
 @settings(max_examples=60, deadline=None)
@@ -126,3 +153,22 @@ def test_a_constant_channel_is_reported() -> None:
 def test_a_block_shorter_than_a_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="less than one"):
         Preprocessor(BARE, 100.0, 1, 1)
+
+
+@pytest.mark.parametrize("rate_hz", [249.99, 1000.4, 249.760012])
+def test_odd_rates_come_out_at_the_models_rate(rate_hz: float) -> None:
+    blocks = run(BARE, rate_hz, np.zeros((1, round(5 * rate_hz))), [])
+    assert blocks[-1].start / rate_hz == pytest.approx((len(blocks) - 1) * HOP / 200.0, rel=1e-7)
+
+
+@pytest.mark.parametrize("stopband_db", [1e-3, 8.0, 20.0])
+@pytest.mark.parametrize("rate_hz", [128.0, 250.0, 5000.0])
+def test_a_weak_stopband_is_still_a_resampler(rate_hz: float, stopband_db: float) -> None:
+    spec = Preprocessing(resample=RESAMPLE.model_copy(update={"stopband_db": stopband_db}))
+    out = joined(run(spec, rate_hz, np.full((1, int(rate_hz)), 0.25), []))
+    np.testing.assert_allclose(out, 0.25, rtol=1e-12)
+
+
+def test_a_rate_too_far_from_the_models_is_refused() -> None:
+    with pytest.raises(ValueError, match="too far"):
+        Preprocessor(BARE, 1e9, 1, HOP)

@@ -93,3 +93,10 @@ def test_even_stamps_are_kept_to_the_microsecond() -> None:
 def test_unix_stamps_are_told_from_lsl_stamps() -> None:
     assert foreign_offset(1.7e9, 5000.0) == 5000.0 - 1.7e9
     assert foreign_offset(4999.7, 5000.0) == 0.0
+
+
+def test_two_unseen_gaps_of_the_first_second_widen_the_tolerance_for_a_while_only() -> None:
+    missing = np.zeros(10 * 250)
+    missing[[50, 150, 500, 2200]] = 25  # 0.1 s each
+    times = 99.0 + (np.arange(len(missing)) + np.cumsum(missing)) / 250.0
+    assert [sample for sample, _ in starts(250.0, times, [])] == [2200]

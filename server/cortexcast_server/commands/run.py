@@ -27,15 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run it with a progress bar."""
     out = args.out or Path(f"{args.file.name.split('.')[0].removesuffix('_raw')}_meg_raw.fif")
-    check_output(out, overwrite=args.overwrite)
+    check_output(out, args.file, overwrite=args.overwrite)
     bundle = read_bundle(args.model)
     infer = load(bundle)
     recording = Recording(args.file)
     with Progress() as progress:
         task = progress.add_task(recording.name, total=recording.n_samples)
-        engine = estimate(recording, bundle.manifest, infer, out, args.unit, lambda n: progress.advance(task, n))
-    n_written = round(recording.n_samples / recording.rate_hz * bundle.manifest.rate_hz)
-    print(f"{out}: {len(bundle.manifest.channels)} channels, {n_written / bundle.manifest.rate_hz:.1f} s")
-    for note in engine.notes:
+        written = estimate(recording, bundle.manifest, infer, out, args.unit, lambda n: progress.advance(task, n))
+    print(f"{out}: {len(bundle.manifest.channels)} channels, {written.n_samples / written.rate_hz:.1f} s")
+    for note in written.notes:
         print(f"note: {note}")
     return 0

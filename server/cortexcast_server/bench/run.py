@@ -1,0 +1,101 @@
+"""One run of the benchmark: the start, the floor piece by piece, the whole path."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cortexcast_client import wire
+from cortexcast_models.bundle import Bundle, Infer
+from cortexcast_models.manifest import Manifest
+from cortexcast_server import inference
+from cortexcast_server.bench import lsl, path, websocket
+from cortexcast_server.bench.figures import Latency, Results, latency
+from cortexcast_server.bench.headset import Stream, headset, signal_of, step_through
+from cortexcast_server.bench.serve import import_s, ready_s
+from cortexcast_server.engine import Engine
+
+_SETTLE_S = 1.0
+"""The first second of every measurement does not count: connections, caches and the interpreter settle."""
+
+_FLOOR_SHARE, _STALLED_SHARE = 0.5, 0.75
+_N_STARTS = 3
+
+
+def run(bundle: Bundle, seconds: float, say: Callable[[str], None]) -> Results:
+    """Measure everything.
+
+    Args:
+        bundle: the model.
+        seconds: of the whole path; each piece of the floor takes half as long, the stalled client three quarters.
+        say: hears what is measured next.
+
+    Raises:
+        BenchError: the measurement failed.
+    """
+    manifest = bundle.manifest
+    hop_s = manifest.hop / manifest.rate_hz
+    n_settle = round(_SETTLE_S / hop_s)
+    n_floor, n_path, n_stalled = (max(1, round(seconds * part / hop_s)) for part in (_FLOOR_SHARE, 1, _STALLED_SHARE))
+
+    def settled(latencies: NDArray[np.float64]) -> Latency:
+        return latency(latencies[n_settle:])
+
+    model = str(bundle.directory.resolve())
+    say(f"starting the daemon and a client, {_N_STARTS} times each")
+    ready = median(ready_s(model) for _ in range(_N_STARTS))
+    imported = median(import_s() for _ in range(_N_STARTS))
+
+    infer = inference.load(bundle)
+    eeg = headset(manifest, f"cortexcast-bench:{secrets.token_hex(4)}")
+    frames, completed_by = step_through(Engine(signal_of(eeg), manifest, infer), eeg, n_settle + n_path + n_stalled)
+    n = n_settle + n_floor
+    say(f"the floor, 4 × {n * hop_s:.0f} s")
+    lsl_eeg = settled(lsl.loopback(eeg, completed_by[:n]))
+    lsl_meg = settled(lsl.loopback(_as_outlet(manifest), np.arange(1, n + 1) * manifest.hop - 1))
+    onnx = settled(_inference(bundle, infer, hop_s, n))
+    bare = settled(websocket.loopback(wire.encode(frames[0], 0), hop_s, n))
+
+    say(f"the path, {len(frames) * hop_s:.0f} s, the last {n_stalled * hop_s:.0f} s beside a client that never reads")
+    whole = path.measure(model, eeg, frames, completed_by, n_settle + n_path)
+    return Results(
+        lsl_eeg=lsl_eeg,
+        lsl_meg=lsl_meg,
+        inference=onnx,
+        websocket=bare,
+        path_websocket=settled(whole.to_client),
+        path_lsl=settled(whole.to_outlet),
+        frames_lost=whole.frames_lost,
+        cpu_s_per_s=whole.cpu_s / ((n_settle + n_path) * hop_s),
+        stalled_mib=whole.stalled_mib,
+        stalled_frames_lost=whole.stalled_frames_lost,
+        ready_s=ready,
+        import_s=imported,
+    )
+
+
+def _as_outlet(manifest: Manifest) -> Stream:
+    """What the daemon's MEG outlet sends: a chunk a hop."""
+    names = tuple(channel.name for channel in manifest.channels)
+    data = np.random.default_rng(0).standard_normal((len(names), manifest.hop)).astype(np.float32)
+    source_id = f"cortexcast-bench:{secrets.token_hex(4)}"
+    return Stream("bench-meg", "MEG", source_id, names, "", manifest.rate_hz, manifest.hop, data)
+
+
+def _inference(bundle: Bundle, infer: Infer, hop_s: float, n: int) -> NDArray[np.float64]:
+    """Seconds that each of ``n`` hops takes, at the pace of the signal: a core that has slept in between is slower."""
+    golden = bundle.golden()
+    inputs = {tensor.name: golden[tensor.name] for tensor in bundle.manifest.inputs}
+    taken = np.empty(n)
+    origin = time.monotonic()
+    for hop in range(n):
+        time.sleep(max(0.0, origin + hop * hop_s - time.monotonic()))
+        begin = time.perf_counter()
+        infer(inputs)
+        taken[hop] = time.perf_counter() - begin
+    return taken
