@@ -1,4 +1,4 @@
-"""Exit with 0 if the daemon of this container is ready: its models are warm, and not all its sessions have failed."""
+"""Exit with 0 if the daemon of this container is ready: its models are warm, and it is not stopping."""
 
 import os
 import sys

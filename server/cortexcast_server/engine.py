@@ -203,7 +203,7 @@ class Engine:
                 segment.clock.update(stamps)
             self.counts.samples_used += len(stamps)
             self._quality.update(block)
-            if not np.array_equal(self._bad, self._quality.bad):
+            if self._bad is not self._quality.bad:
                 self._bad = self._quality.bad
                 self._mapping = self._map()
             yield from self._products(block)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import mne
@@ -25,7 +26,7 @@ from cortexcast_client import Connection, Marker
 from cortexcast_models.bundle import read_bundle
 
 RATE_HZ = 250.0
-MARKS = (3.0, 4.0, 5.5)
+MARKS = tuple(np.arange(0.5, 20.0, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +94,8 @@ def test_labrecorder_records_and_pyxdf_loads(daemon: Daemon, tmp_path: Path) -> 
     names = ["cap_raw", "cap_raw markers", "cap_raw-eeg", "cap_raw-meg"]
     recorder.start(path, [{"name": name} for name in names], timeout=20)
     with Connection(daemon.url, ["meg"]) as connection:
-        marks = 0
-        for event in connection.events():
-            marks += isinstance(event, Marker)
-            if marks >= 3:
-                break
+        markers = (event for event in connection.events() if isinstance(event, Marker))
+        heard = [marker.time for marker in islice(markers, 8)]
     recorder.stop()
     streams = {stream["info"]["name"][0]: stream for stream in pyxdf.load_xdf(path)[0]}
     assert sorted(streams) == sorted(names)
@@ -112,8 +110,10 @@ def test_labrecorder_records_and_pyxdf_loads(daemon: Daemon, tmp_path: Path) -> 
         assert len(stamps) == pytest.approx((stamps[-1] - stamps[0]) * rate_hz + 1, abs=0.5)
         assert stream["info"]["effective_srate"] == pytest.approx(rate_hz, rel=1e-4)
     raw, meg = streams["cap_raw"]["time_stamps"], streams["cap_raw-meg"]["time_stamps"]
-    assert raw[-1] - meg[-1] == pytest.approx(0.0, abs=0.15)
-    assert len(streams["cap_raw markers"]["time_series"]) >= 3
+    assert raw[-1] - meg[-1] == pytest.approx(0.0, abs=1.0)  # the recorder ends each stream with its own last chunk
+    # The recorder begins and ends at other markers than we do, but the stamps of those in common agree.
+    recorded = streams["cap_raw markers"]["time_stamps"]
+    assert sum(min(abs(recorded - when)) < 1e-3 for when in heard) >= 4
 
 
 def test_pylsl_s_own_example_is_a_headset() -> None:

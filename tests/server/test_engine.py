@@ -243,6 +243,20 @@ def test_amplitudes_that_cannot_be_volts_are_refused(scale: float, hint: str) ->
         push_all(engine, chunks(eeg_like(len(CAP), 1000, offset_v=0) * np.float32(scale), even(1000), []))
 
 
+@pytest.mark.parametrize(("unit_error", "offset"), [(1.0, 0.2), (1e6, 0.0)])
+def test_amplitudes_are_judged_once_the_headset_sends_and_not_by_the_step_to_its_offsets(
+    unit_error: float, offset: float
+) -> None:
+    data = (eeg_like(len(CAP), 3000) + np.float32(offset)) * np.float32(unit_error)
+    data[:, :300] = 0.0
+    pieces = chunks(data, even(3000), [])
+    if unit_error == 1.0:
+        assert push_all(make_engine(), pieces)
+    else:
+        with pytest.raises(SignalError, match="--unit microvolts"):
+            push_all(make_engine(), pieces)
+
+
 def test_a_headset_at_rest_with_flat_channels_is_not_taken_for_wrong_units() -> None:
     data = eeg_like(len(CAP), 1000)
     data[:12] = 0.1
