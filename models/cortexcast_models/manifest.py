@@ -108,14 +108,16 @@ class Tensor(Strict):
     """One input or output of the ONNX graph.
 
     Roles: ``eeg`` (the window, V), ``estimate`` (the outputs, SI), ``std`` (standard deviation of the estimate, one
-    value an output channel, same unit), ``state`` (an output of this role feeds the input of the same ``state_of``).
+    value an output channel, same unit), ``novelty`` (how far the window is from the training data: above 1, farther
+    than 99 % of subjects that were not trained on), ``state`` (an output of this role feeds the input of the same
+    ``state_of``).
 
-    Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, a ``batch`` of 1 before them where
-    the graph has one; those of a state are the model's own.
+    Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, ``score`` of novelty, a ``batch`` of 1
+    before them where the graph has one; those of a state are the model's own.
     """
 
     name: str
-    role: Literal["eeg", "estimate", "std", "state"]
+    role: Literal["eeg", "estimate", "std", "novelty", "state"]
     dtype: Literal["float32"] = "float32"
     shape: tuple[PositiveInt, ...]
     axes: tuple[str, ...]
@@ -139,7 +141,7 @@ class Input(Tensor):
 class Output(Tensor):
     """One output of the ONNX graph."""
 
-    role: Literal["estimate", "std", "state"]
+    role: Literal["estimate", "std", "novelty", "state"]
 
 
 class Golden(Strict):
@@ -241,12 +243,13 @@ class Manifest(Strict):
 
     @model_validator(mode="after")
     def _tensors_have_their_roles(self) -> Self:
-        roles = [tensor.role for tensor in (*self.inputs, *self.outputs)]
+        roles: list[str] = [tensor.role for tensor in (*self.inputs, *self.outputs)]
         for role in ("eeg", "estimate"):
             if roles.count(role) != 1:
                 raise ValueError(f"needs exactly one tensor of role {role!r}, has {roles.count(role)}")
-        if roles.count("std") > 1:
-            raise ValueError(f"needs at most one tensor of role 'std', has {roles.count('std')}")
+        for role in ("std", "novelty"):
+            if roles.count(role) > 1:
+                raise ValueError(f"needs at most one tensor of role {role!r}, has {roles.count(role)}")
         states = [{t.state_of: t.shape for t in side if t.role == "state"} for side in (self.inputs, self.outputs)]
         if states[0] != states[1]:
             raise ValueError("each state input needs a state output of the same state_of and shape, and the reverse")
@@ -258,6 +261,7 @@ class Manifest(Strict):
             "eeg": (("channel", len(self.montage)), ("time", self.window)),
             "estimate": (("channel", len(self.channels)), ("time", self.hop)),
             "std": (("channel", len(self.channels)),),
+            "novelty": (("score", 1),),
         }
         for tensor in (*self.inputs, *self.outputs):
             if tensor.role == "state":

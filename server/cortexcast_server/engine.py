@@ -232,7 +232,9 @@ class Engine:
         if estimate is not None:
             if not self._model.warm:
                 flags |= Flags.RESET
-            yield self._frame(MEG, t0 - self._lookahead_s, *estimate, flags | self._model_flags)
+            elif estimate.novelty is not None and estimate.novelty > 1.0:
+                flags |= Flags.OUT_OF_DISTRIBUTION
+            yield self._frame(MEG, t0 - self._lookahead_s, estimate.data, estimate.std, flags | self._model_flags)
 
     def _no_signal(self, t0: float, flags: Flags) -> Iterator[Frame]:
         """NaN and not zeros: nothing is known, and a reader of LSL still gets its samples at their rate."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,20 @@ from cortexcast_models.bundle import Infer
 from cortexcast_models.manifest import Manifest
 
 Float32 = NDArray[np.float32]
+
+
+class Estimate(NamedTuple):
+    """What a bundle makes of a hop.
+
+    Attributes:
+        data: ``(n_outputs, hop)``.
+        std: standard deviation of each output's error, ``(n_outputs,)``; None where the bundle does not know.
+        novelty: how far the window is from the training data, above 1 unusually far; None likewise.
+    """
+
+    data: Float32
+    std: Float32 | None
+    novelty: float | None
 
 
 class Model:
@@ -25,6 +41,7 @@ class Model:
         self._eeg = next(tensor for tensor in manifest.inputs if tensor.role == "eeg")
         self._estimate = next(tensor for tensor in manifest.outputs if tensor.role == "estimate")
         self._std = next((tensor for tensor in manifest.outputs if tensor.role == "std"), None)
+        self._novelty = next((tensor for tensor in manifest.outputs if tensor.role == "novelty"), None)
         outputs = {tensor.state_of: tensor.name for tensor in manifest.outputs if tensor.role == "state"}
         self._states = {t.name: (outputs[t.state_of], t.shape) for t in manifest.inputs if t.role == "state"}
         self.reset()
@@ -40,15 +57,14 @@ class Model:
         """The window holds nothing but signal."""
         return self._n_signal >= self._manifest.window
 
-    def step(self, eeg: Float32) -> tuple[Float32, Float32 | None] | None:
+    def step(self, eeg: Float32) -> Estimate | None:
         """Take the next hop of EEG and give the estimate of the hop that lies ``lookahead`` before its end.
 
         Args:
             eeg: ``(n_montage, hop)`` in volts.
 
         Returns:
-            The estimate ``(n_outputs, hop)`` and its standard deviation ``(n_outputs,)`` where the model has one; None
-            while that hop lies before the first one seen.
+            The estimate; None while that hop lies before the first one seen.
         """
         hop = self._manifest.hop
         self._window = np.concatenate([self._window[:, hop:], eeg], axis=1)
@@ -58,8 +74,11 @@ class Model:
         self._state = {name: given[output] for name, (output, _) in self._states.items()}
         if not self._due():
             return None
-        estimate = given[self._estimate.name].reshape(len(self._manifest.channels), hop)
-        return estimate, None if self._std is None else given[self._std.name].reshape(-1)
+        return Estimate(
+            data=given[self._estimate.name].reshape(len(self._manifest.channels), hop),
+            std=None if self._std is None else given[self._std.name].reshape(-1),
+            novelty=None if self._novelty is None else float(given[self._novelty.name].item()),
+        )
 
     def skip(self) -> bool:
         """Take a hop without signal: forget everything but how far it is; tells whether an estimate would be due."""

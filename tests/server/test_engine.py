@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cortexcast_client.wire import Flags, Frame
+from cortexcast_models.bundle import Arrays
 from cortexcast_server.engine import EEG, MEG, Engine
 from cortexcast_server.signal import Channel, Chunk, Signal, SignalError
 
@@ -269,6 +270,25 @@ def test_a_stream_too_slow_or_without_places_is_refused() -> None:
         make_engine(make_signal(50.0))
     with pytest.raises(SignalError, match="can be placed"):
         make_engine(Signal("odd", 250.0, tuple(Channel(f"ch{k}", unit="microvolts") for k in range(16))))
+
+
+def test_a_window_far_from_the_training_data_is_flagged() -> None:
+    """A model to which EEG of more than 35 µV is new."""
+    novelty = {"name": "novelty", "role": "novelty", "shape": [1], "axes": ["score"]}
+    manifest = make_manifest(outputs=[*make_manifest().model_dump(mode="json")["outputs"], novelty])
+
+    def infer(arrays: Arrays) -> Arrays:
+        rms = np.sqrt(np.mean(arrays["eeg"] ** 2, keepdims=True)).reshape(1)
+        return {**linear_infer(manifest)(arrays), "novelty": rms / np.float32(35e-6)}
+
+    data = eeg_like(len(CAP), 2000, offset_v=0.0)
+    data[:, 1000:] *= 3
+    engine = Engine(make_signal(), manifest, infer)
+    frames = [frame for frame in push_all(engine, chunks(data, even(2000), [])) if frame.product == MEG]
+    flagged = np.array([Flags.OUT_OF_DISTRIBUTION in frame.flags for frame in frames])
+    middle = len(frames) // 2
+    assert not flagged[: middle - 2].any()
+    assert flagged[middle + 2 :].all()
 
 
 def test_recurrent_state_is_carried_and_forgotten_at_a_gap() -> None:
