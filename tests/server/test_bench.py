@@ -8,6 +8,7 @@ from functools import cache
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from daemon import run
 from factories import linear_infer, make_manifest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.sync.server import serve
 
 from cortexcast_client.wire import Frame
 from cortexcast_models.manifest import Manifest
@@ -24,6 +26,7 @@ from cortexcast_server.bench.figures import Latency, Results, as_text, compare, 
 from cortexcast_server.bench.headset import CHUNK, N_CHANNELS, Stream, headset, signal_of, step_through
 from cortexcast_server.bench.lsl import Arrivals
 from cortexcast_server.bench.peer import BenchError, answer, peer
+from cortexcast_server.bench.websocket import messages
 from cortexcast_server.engine import MEG, Engine
 from cortexcast_server.signal import Chunk
 
@@ -32,6 +35,7 @@ RESULTS = Results(
     lsl_meg=Latency(0.5, 1.0, 100),
     inference=Latency(0.25, 1.0, 100),
     websocket=Latency(0.5, 1.0, 100),
+    composed=Latency(1.25, 2.0, 100),
     path_websocket=Latency(1.5, 3.0, 200),
     path_lsl=Latency(2.0, 7.0, 200),
     frames_lost=0,
@@ -62,6 +66,14 @@ def test_percentiles_are_in_milliseconds() -> None:
 def test_the_floor_is_what_lsl_inference_and_the_way_out_take_alone() -> None:
     assert RESULTS.floor_websocket_ms == 1.0
     assert RESULTS.floor_lsl_ms == 1.0
+
+
+def test_the_path_is_compared_to_the_parts_in_one_process_too() -> None:
+    assert RESULTS.path_to_composed == 1.2
+    lines = as_text(RESULTS).splitlines()
+    assert "path to the client / parts in one process: 1.20 × (p50)" in lines
+    (row,) = [line for line in lines if line.startswith("parts ")]
+    assert row.split()[-5:] == ["1.25", "ms", "2.00", "ms", "100"]
 
 
 def test_targets_are_met_up_to_their_bound_and_missed_beyond() -> None:
@@ -146,6 +158,17 @@ def test_a_process_that_ends_early_is_an_error() -> None:
         answer(pipe)
 
 
+def test_a_server_that_hangs_up_is_an_error() -> None:
+    with serve(lambda client: client.close(), "127.0.0.1", 0) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        with pytest.raises(BenchError, match="sends nothing any more"):
+            next(messages(f"ws://127.0.0.1:{port}", 1))
+        server.shutdown()
+        thread.join()
+
+
 def test_a_short_run_measures_everything(tmp_path: Path) -> None:
     model = write_small_bundle(tmp_path / "small")
     out = tmp_path / "results"
@@ -159,6 +182,8 @@ def test_a_short_run_measures_everything(tmp_path: Path) -> None:
         record["machine"]["versions"]
     )
     results = record["results"]
+    assert results["path_to_composed"] == results["path_websocket"]["p50_ms"] / results["composed"]["p50_ms"]
+    assert results["composed"]["n"] == results["websocket"]["n"]
     numbers = dict(_numbers({key: value for key, value in results.items() if key != "targets"}))
     may_be_zero_or_less = {"frames_lost", "stalled_frames_lost", "stalled_mib"}
     assert may_be_zero_or_less < numbers.keys()

@@ -54,6 +54,7 @@ class Results:
         lsl_meg: the MEG outlet's stream over LSL,
         inference: one hop of the model,
         websocket: a MEG frame's bytes over WebSocket.
+        composed: the parts in one process: from the push of the sample to the decoded frame, without engine and hub.
         path_websocket: from the push of the EEG sample that completes a hop to its MEG frame, decoded by a client,
         path_lsl: to the last of its samples, pulled from the MEG outlet.
         frames_lost: by the client, of all.
@@ -68,6 +69,7 @@ class Results:
     lsl_meg: Latency
     inference: Latency
     websocket: Latency
+    composed: Latency
     path_websocket: Latency
     path_lsl: Latency
     frames_lost: int
@@ -87,6 +89,11 @@ class Results:
         """What LSL in, the model and LSL out take at the least: the sum of their p50."""
         return self.lsl_eeg.p50_ms + self.inference.p50_ms + self.lsl_meg.p50_ms
 
+    @property
+    def path_to_composed(self) -> float:
+        """The p50 of the path to a client as a multiple of that of the parts in one process."""
+        return self.path_websocket.p50_ms / self.composed.p50_ms
+
     def targets(self) -> tuple[Target, ...]:
         """The bounds, and how the run stands to them."""
         to_client, to_outlet = self.path_websocket, self.path_lsl
@@ -103,8 +110,8 @@ class Results:
 
     def as_json(self) -> dict[str, Any]:
         """Everything measured and what follows from it, as a JSON object."""
-        floor = {"floor_websocket_ms": self.floor_websocket_ms, "floor_lsl_ms": self.floor_lsl_ms}
-        return {**asdict(self), **floor, "targets": [{**asdict(t), "met": t.met} for t in self.targets()]}
+        derived = {name: getattr(self, name) for name in ("floor_websocket_ms", "floor_lsl_ms", "path_to_composed")}
+        return {**asdict(self), **derived, "targets": [{**asdict(t), "met": t.met} for t in self.targets()]}
 
 
 def as_text(results: Results) -> str:
@@ -114,6 +121,7 @@ def as_text(results: Results) -> str:
         "floor   LSL, the MEG outlet's stream": results.lsl_meg,
         "floor   ONNX Runtime, one hop": results.inference,
         "floor   WebSocket, a MEG frame's bytes": results.websocket,
+        "parts   EEG push to client, in one process": results.composed,
         "path    EEG push to client": results.path_websocket,
         "path    EEG push to pull from MEG outlet": results.path_lsl,
     }
@@ -123,6 +131,7 @@ def as_text(results: Results) -> str:
         "",
         f"floor: LSL + ONNX Runtime + WebSocket {results.floor_websocket_ms:.2f} ms, "
         f"LSL + ONNX Runtime + LSL {results.floor_lsl_ms:.2f} ms",
+        f"path to the client / parts in one process: {results.path_to_composed:.2f} × (p50)",
         f"daemon: {results.cpu_s_per_s:.3f} s of processor a second of signal; "
         f"a client that never reads costs {results.stalled_mib:+.1f} MiB",
         "",

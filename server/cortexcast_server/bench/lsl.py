@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -59,23 +60,43 @@ def send(pipe: Connection, stream: Stream, n_chunks: int) -> None:
     wait_for_end(pipe)
 
 
-def receive(pipe: Connection, source_id: str, n_samples: int) -> None:
-    """A receiver: says when it listens, reads as the daemon's inlet does, and answers with its ``Arrivals``."""
+def listen(source_id: str) -> pylsl.StreamInlet:
+    """An inlet as the daemon's, which receives from here on.
+
+    Raises:
+        BenchError: no such stream.
+    """
     found = pylsl.resolve_bypred(f"source_id='{source_id}'", 1, _FIND_S)
     if not found:
         raise BenchError(f"no LSL stream of source_id {source_id!r}: run 'cortexcast doctor'")
     inlet = pylsl.StreamInlet(found[0], recover=False)
     inlet.open_stream(_FIND_S)
-    pipe.send(None)
+    return inlet
+
+
+def totals(inlet: pylsl.StreamInlet, n_samples: int) -> Iterator[int]:
+    """Pull as the daemon does until ``n_samples`` have arrived; after each pull, how many there are so far.
+
+    Raises:
+        BenchError: they did not arrive.
+    """
     total = 0
-    counts: list[int] = []
-    times: list[float] = []
     while total < n_samples:
         _, stamps = inlet.pull_chunk(_SILENCE_S, _MAX_PULL, min_samples=1, as_numpy=True)
-        times.append(pylsl.local_clock())
         if not len(stamps):
-            raise BenchError(f"{n_samples - total} of {n_samples} samples of {source_id!r} did not arrive")
+            raise BenchError(f"{n_samples - total} of {n_samples} samples of {inlet.info().name()!r} did not arrive")
         total += len(stamps)
+        yield total
+
+
+def receive(pipe: Connection, source_id: str, n_samples: int) -> None:
+    """A receiver: says when it listens, reads, and answers with its ``Arrivals``."""
+    inlet = listen(source_id)
+    pipe.send(None)
+    counts: list[int] = []
+    times: list[float] = []
+    for total in totals(inlet, n_samples):
+        times.append(pylsl.local_clock())
         counts.append(total)
     pipe.send(Arrivals(np.array(counts), np.array(times)))
     wait_for_end(pipe)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from statistics import median
 
@@ -11,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cortexcast_client import wire
-from cortexcast_models.bundle import Bundle, Infer
+from cortexcast_models.bundle import Bundle
 from cortexcast_models.manifest import Manifest
 from cortexcast_server import inference
-from cortexcast_server.bench import lsl, path, websocket
+from cortexcast_server.bench import composed, lsl, path, websocket
 from cortexcast_server.bench.figures import Latency, Results, latency
 from cortexcast_server.bench.headset import Stream, headset, signal_of, step_through
+from cortexcast_server.bench.model import alone, golden_hop
 from cortexcast_server.bench.serve import import_s, ready_s
 from cortexcast_server.engine import Engine
 
@@ -58,8 +58,11 @@ def run(bundle: Bundle, seconds: float, say: Callable[[str], None]) -> Results:
     say(f"the floor, 4 × {n * hop_s:.0f} s")
     lsl_eeg = settled(lsl.loopback(eeg, completed_by[:n]))
     lsl_meg = settled(lsl.loopback(_as_outlet(manifest), np.arange(1, n + 1) * manifest.hop - 1))
-    onnx = settled(_inference(bundle, infer, hop_s, n))
+    onnx = settled(alone(golden_hop(bundle, infer), hop_s, n))
     bare = settled(websocket.loopback(wire.encode(frames[0], 0), hop_s, n))
+
+    say(f"the parts in one process, {n * hop_s:.0f} s")
+    together = settled(composed.measure(model, eeg, frames[0], completed_by[:n]))
 
     say(f"the path, {len(frames) * hop_s:.0f} s, the last {n_stalled * hop_s:.0f} s beside a client that never reads")
     whole = path.measure(model, eeg, frames, completed_by, n_settle + n_path)
@@ -68,6 +71,7 @@ def run(bundle: Bundle, seconds: float, say: Callable[[str], None]) -> Results:
         lsl_meg=lsl_meg,
         inference=onnx,
         websocket=bare,
+        composed=together,
         path_websocket=settled(whole.to_client),
         path_lsl=settled(whole.to_outlet),
         frames_lost=whole.frames_lost,
@@ -85,17 +89,3 @@ def _as_outlet(manifest: Manifest) -> Stream:
     data = np.random.default_rng(0).standard_normal((len(names), manifest.hop)).astype(np.float32)
     source_id = f"cortexcast-bench:{secrets.token_hex(4)}"
     return Stream("bench-meg", "MEG", source_id, names, "", manifest.rate_hz, manifest.hop, data)
-
-
-def _inference(bundle: Bundle, infer: Infer, hop_s: float, n: int) -> NDArray[np.float64]:
-    """Seconds that each of ``n`` hops takes, at the pace of the signal: a core that has slept in between is slower."""
-    golden = bundle.golden()
-    inputs = {tensor.name: golden[tensor.name] for tensor in bundle.manifest.inputs}
-    taken = np.empty(n)
-    origin = time.monotonic()
-    for hop in range(n):
-        time.sleep(max(0.0, origin + hop * hop_s - time.monotonic()))
-        begin = time.perf_counter()
-        infer(inputs)
-        taken[hop] = time.perf_counter() - begin
-    return taken

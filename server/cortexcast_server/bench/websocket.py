@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
@@ -30,6 +30,31 @@ _SMALL_BUFFER = 16 * 1024
 _MAX_MESSAGE = 2**24
 
 
+@asynccontextmanager
+async def bare_endpoint(speak: Callable[[WebSocket], Awaitable[None]]) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """An endpoint with nothing of the daemon's behind it, under the daemon's uvicorn.
+
+    Args:
+        speak: says to the one client what there is to say.
+
+    Yields:
+        Its address, and what is set when the client has said goodbye.
+    """
+    done = asyncio.Event()
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def endpoint(client: WebSocket) -> None:
+        await client.accept()
+        await speak(client)
+        await client.receive()  # the client's goodbye
+        done.set()
+
+    with bind("127.0.0.1", 0) as listener:
+        async with serving(app, listener) as base:
+            yield websocket_url(base), done
+
+
 def send(pipe: Connection, message: bytes, period_s: float, n: int) -> None:
     """A server that sends a message ``n`` times at its pace, and answers with the times."""
     asyncio.run(_send(pipe, message, period_s, n))
@@ -37,36 +62,39 @@ def send(pipe: Connection, message: bytes, period_s: float, n: int) -> None:
 
 async def _send(pipe: Connection, message: bytes, period_s: float, n: int) -> None:
     times: list[float] = []
-    done = asyncio.Event()
-    app = FastAPI()
 
-    @app.websocket("/ws")
-    async def endpoint(client: WebSocket) -> None:
-        await client.accept()
+    async def speak(client: WebSocket) -> None:
         origin = pylsl.local_clock()
         for number in range(n):
             await asyncio.sleep(max(0.0, origin + number * period_s - pylsl.local_clock()))
             times.append(pylsl.local_clock())
             await client.send_bytes(message)
-        await client.receive()  # the client's goodbye
-        done.set()
 
-    with bind("127.0.0.1", 0) as listener:
-        async with serving(app, listener) as base:
-            pipe.send(websocket_url(base))
-            await done.wait()
+    async with bare_endpoint(speak) as (url, done):
+        pipe.send(url)
+        await done.wait()
     pipe.send(times)
+
+
+def messages(url: str, n: int) -> Iterator[bytes]:
+    """The next ``n`` binary messages of a bare endpoint.
+
+    Raises:
+        BenchError: none came for a while.
+    """
+    with connect(url, compression=None, max_size=_MAX_MESSAGE) as client:
+        for _ in range(n):
+            message = _receive(client)
+            assert isinstance(message, bytes)
+            yield message
 
 
 def loopback(message: bytes, period_s: float, n: int) -> NDArray[np.float64]:
     """From each send of ``message`` to its arrival at a client in this process, in seconds."""
+    arrivals = np.empty(n)
     with peer(send, message, period_s, n) as server:
-        url = answer(server)
-        with connect(url, compression=None, max_size=_MAX_MESSAGE) as client:
-            arrivals = np.empty(n)
-            for number in range(n):
-                client.recv(timeout=_SILENCE_S)
-                arrivals[number] = pylsl.local_clock()
+        for number, _ in enumerate(messages(answer(server), n)):
+            arrivals[number] = pylsl.local_clock()
         latencies: NDArray[np.float64] = arrivals - np.array(answer(server))
     return latencies
 
@@ -88,7 +116,7 @@ class Subscriber:
         frames: list[Frame] = []
         arrivals: list[float] = []
         while not frames or frames[-1].sequence < end - 1:
-            message = self._receive()
+            message = _receive(self._client)
             if isinstance(message, str):
                 self._hear(message)
                 continue
@@ -96,12 +124,6 @@ class Subscriber:
             arrivals.append(pylsl.local_clock())
             self._acknowledge(frames[-1])
         return frames, np.array(arrivals)
-
-    def _receive(self) -> str | bytes:
-        try:
-            return self._client.recv(timeout=_SILENCE_S)
-        except (TimeoutError, WebSocketException) as error:
-            raise BenchError(f"the daemon sends no frames any more: {error!r}") from None
 
     def _hear(self, text: str) -> None:
         message = json.loads(text)
@@ -113,6 +135,13 @@ class Subscriber:
     def _acknowledge(self, frame: Frame) -> None:
         index = next(index for index, name in self._products.items() if name == (frame.session, frame.product))
         self._client.send(json.dumps({"type": "ack", "product": index, "sequence": frame.sequence}))
+
+
+def _receive(client: ClientConnection) -> str | bytes:
+    try:
+        return client.recv(timeout=_SILENCE_S)
+    except (TimeoutError, WebSocketException) as error:
+        raise BenchError(f"the server sends nothing any more: {error!r}") from None
 
 
 @contextmanager
