@@ -112,8 +112,8 @@ class Tensor(Strict):
     than 99 % of subjects that were not trained on), ``state`` (an output of this role feeds the input of the same
     ``state_of``).
 
-    Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, ``score`` of novelty, a ``batch`` of 1
-    before them where the graph has one; those of a state are the model's own.
+    Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, ``score`` of novelty, a ``batch`` of
+    1 before them where the graph has one; those of a state are the model's own.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Lead fields: what one dipole in the cortex shows to the electrodes and to the helmet, in a template head.
+"""Lead fields: what one dipole in the cortex shows to the electrodes and to the helmet.
 
-The head is FreeSurfer's fsaverage, from files that MNE-Python and nilearn ship. Everything is deterministic and
-offline. Method: Hämäläinen et al., *Reviews of Modern Physics* 65 (1993); boundary elements by MNE-Python.
+The template head is FreeSurfer's fsaverage, from files that MNE-Python and nilearn ship. Everything is deterministic
+and offline. Method: Hämäläinen et al., *Reviews of Modern Physics* 65 (1993); boundary elements by MNE-Python.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 
 import mne
 import numpy as np
-from mne.transforms import Transform, apply_trans
+from mne.transforms import Transform, apply_trans, get_ras_to_neuromag_trans
 from nilearn import datasets, surface
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,7 +51,11 @@ CONDUCTIVITY = (0.3, 0.006, 0.3)
 """Brain, skull and scalp in S/m: MNE-Python's defaults."""
 
 ICO = 3
-"""Grade of the boundary meshes: 642 vertices a shell. At grade 4 the three shells alone take a minute."""
+"""Grade of the template's boundary meshes: 642 vertices a shell. At grade 4 the three shells alone take a minute."""
+
+_N_COARSE = 2562
+_N_FINE = 10242
+"""Vertices a hemisphere of fsaverage4 and fsaverage5. FreeSurfer subdivides: the first of one are all of the other."""
 
 _MNE_FSAVERAGE = Path(mne.__file__).parent / "data" / "fsaverage"
 
@@ -71,6 +76,29 @@ class Cortex:
 
 
 @dataclass(frozen=True)
+class HeadModel:
+    """All that lead fields depend on. Places are in the head's own MRI surface coordinates, metres.
+
+    Attributes:
+        cortex: where the dipoles are.
+        shells: ``(10242, 3)`` each: ``inner_skull``, ``outer_skull`` and ``outer_skin``, on the template's mesh.
+        electrodes: ``(70, 3)``, rows in the order of ``CAP``.
+        fiducials: ``(3, 3)``: nasion, left and right preauricular point, which define the head frame.
+        dev_head_t: ``(4, 4)``, the helmet's pose in the head frame.
+        conductivity: brain, skull and scalp in S/m.
+        ico: grade of the boundary meshes, 4 at most.
+    """
+
+    cortex: Cortex
+    shells: dict[str, Floats]
+    electrodes: Floats
+    fiducials: Floats
+    dev_head_t: Floats
+    conductivity: tuple[float, float, float]
+    ico: int
+
+
+@dataclass(frozen=True)
 class LeadFields:
     """Fields of unit dipoles along the cortex's normals.
 
@@ -85,18 +113,66 @@ class LeadFields:
     meg: Floats
 
 
-def lead_fields() -> LeadFields:
-    """Compute both lead fields: EEG in three shells of conductivity, MEG inside the inner skull alone."""
-    sheet = cortex()
-    with tempfile.TemporaryDirectory() as folder:
-        _write_shells(Path(folder))
-        eeg = _forward(cap(), sheet, _conductor(folder, CONDUCTIVITY))
-        meg = _forward(helmet(), sheet, _conductor(folder, CONDUCTIVITY[:1]))
-    return LeadFields(sheet, eeg - eeg.mean(axis=0), meg)
+def template() -> HeadModel:
+    """The template head at full resolution."""
+    places = mne.channels.make_standard_montage(ELECTRODES).get_positions()
+    return HeadModel(
+        cortex=cortex(),
+        shells=_shells(),
+        electrodes=np.array([places["ch_pos"][name] for name in CAP]),
+        fiducials=np.array([places[name] for name in ("nasion", "lpa", "rpa")]),
+        dev_head_t=helmet()["dev_head_t"]["trans"],
+        conductivity=CONDUCTIVITY,
+        ico=ICO,
+    )
+
+
+def lead_fields(head: HeadModel | None = None) -> LeadFields:
+    """Both lead fields of a head: EEG in three shells of conductivity, MEG inside the inner skull alone.
+
+    Args:
+        head: the template where None.
+    """
+    head = head or template()
+    dipoles = head.cortex.positions, head.cortex.normals, head_to_mri(head)
+    # The systems are small: threads would but wait for each other.
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
+        _write_shells(Path(folder), head.shells)
+        eeg = _forward(cap(head), *dipoles, _conductor(folder, head.conductivity, head.ico))
+        meg = _forward(helmet(head.dev_head_t), *dipoles, _conductor(folder, head.conductivity[:1], head.ico))
+    return LeadFields(head.cortex, eeg - eeg.mean(axis=0), meg)
+
+
+def meg_of_sphere(dev_head_t: Floats, centre: Floats, positions: Floats, directions: Floats) -> Floats:
+    """The magnetic field of unit dipoles anywhere in a conducting sphere around ``centre``: ``(306, n)``.
+
+    A sphere's size does not matter (Sarvas, *Phys. Med. Biol.* 32 (1987)), so this serves the eyes, which lie outside
+    the inner skull.
+
+    Args:
+        dev_head_t: the helmet's pose, ``(4, 4)``.
+        centre: ``(3,)``, head frame, as are the others.
+        positions: ``(n, 3)``.
+        directions: ``(n, 3)``, unit vectors.
+    """
+    sphere = mne.make_sphere_model(centre, head_radius=None, verbose="error")
+    return _forward(helmet(dev_head_t), positions, directions, Transform("head", "mri", np.eye(4)), sphere)
 
 
 def cortex() -> Cortex:
     """fsaverage5: 10 242 vertices a hemisphere, 3 mm apart, less the medial wall, where thickness is not positive."""
+    return _cortex()[0]
+
+
+def coarse_vertices() -> Ints:
+    """Those vertices of ``cortex()`` that fsaverage4 has too, 6 mm apart: ``(n_coarse,)`` ascending."""
+    vertices = _cortex()[1]
+    return np.flatnonzero(vertices % _N_FINE < _N_COARSE)
+
+
+@cache
+def _cortex() -> tuple[Cortex, Ints]:
+    """The sheet, and of each of its vertices the number before the cut, right hemisphere after left."""
     files = datasets.fetch_surf_fsaverage("fsaverage5")
     positions, faces, is_cortex = [], [], []
     offset = 0
@@ -116,29 +192,55 @@ def electrode_positions() -> dict[str, Floats]:
     return {name: apply_trans(to_head, at) for name, at in montage.get_positions()["ch_pos"].items()}
 
 
-def cap() -> Any:
-    """The 70 electrodes as an ``mne.Info``."""
+def cap(head: HeadModel | None = None) -> Any:
+    """The 70 electrodes, on the template where no head is given, as an ``mne.Info``."""
+    if head is None:
+        montage = mne.channels.make_standard_montage(ELECTRODES)
+    else:
+        nasion, lpa, rpa = head.fiducials
+        places = dict(zip(CAP, head.electrodes, strict=True))
+        montage = mne.channels.make_dig_montage(places, nasion, lpa, rpa, coord_frame="unknown")
     info = mne.create_info(list(CAP), 200.0, "eeg")
-    info.set_montage(mne.channels.make_standard_montage(ELECTRODES))
+    info.set_montage(montage)
     return info
 
 
-def helmet() -> Any:
-    """The 306 sensors of a Neuromag helmet, placed over the head, as an ``mne.Info``."""
+def helmet(dev_head_t: Floats | None = None) -> Any:
+    """The 306 sensors of a Neuromag helmet at this pose, over the template head where None, as an ``mne.Info``."""
     info = mne.channels.read_meg_canonical_info("neuromag")
-    pose = np.eye(4)
-    pose[:3, :3] = Rotation.from_euler("x", HELMET_PITCH_DEG, degrees=True).as_matrix()
-    pose[:3, 3] = HELMET_OFFSET_M
+    if dev_head_t is None:
+        dev_head_t = np.eye(4)
+        dev_head_t[:3, :3] = Rotation.from_euler("x", HELMET_PITCH_DEG, degrees=True).as_matrix()
+        dev_head_t[:3, 3] = HELMET_OFFSET_M
     with info._unlock():  # MNE offers no public way to place sensors that no machine has measured
-        info["dev_head_t"] = Transform("meg", "head", pose)
+        info["dev_head_t"] = Transform("meg", "head", dev_head_t)
     return info
 
 
-def head_to_mri() -> Any:
-    """The ``mne.Transform`` from the head frame to fsaverage's MRI surface coordinates."""
-    # The montage calls its frame "unknown", but its coordinates are fsaverage's.
-    to_head = mne.channels.compute_native_head_t(mne.channels.make_standard_montage(ELECTRODES))
-    return Transform("head", "mri", np.linalg.inv(to_head["trans"]))
+@cache
+def external_fields() -> Floats:
+    """Fields of distant sources at the helmet's sensors, ``(306, 15)``: the first orders of the multipole expansion.
+
+    Three uniform fields, five gradients, seven of the next order, each with an RMS of one over the magnetometers
+    (T; gradiometers in T/m). Source: Taulu & Kajola, *J. Appl. Phys.* 97 (2005), in MNE-Python.
+    """
+    basis, *_ = mne.preprocessing.compute_maxwell_basis(
+        helmet(), (0.0, 0.0, 0.0), int_order=1, ext_order=3, coord_frame="meg", regularize=None, verbose="error"
+    )
+    external = np.asarray(basis[:, 3:], np.float64)
+    return np.asarray(external / np.sqrt(np.mean(external[is_magnetometer()] ** 2, axis=0)), np.float64)
+
+
+@cache
+def is_magnetometer() -> NDArray[np.bool_]:
+    """Which of the helmet's 306 sensors are magnetometers; the others are planar gradiometers."""
+    return np.array([name.endswith("1") for name in helmet()["ch_names"]])
+
+
+def head_to_mri(head: HeadModel | None = None) -> Any:
+    """The ``mne.Transform`` from the head frame to MRI surface coordinates, the template's where no head is given."""
+    nasion, lpa, rpa = (head or template()).fiducials
+    return Transform("head", "mri", np.linalg.inv(get_ras_to_neuromag_trans(nasion, lpa, rpa)))
 
 
 def scalp() -> Floats:
@@ -146,15 +248,15 @@ def scalp() -> Floats:
     return _shells()["outer_skin"]
 
 
-def _cut(positions: Floats, faces: Ints, keep: NDArray[np.bool_]) -> Cortex:
+def _cut(positions: Floats, faces: Ints, keep: NDArray[np.bool_]) -> tuple[Cortex, Ints]:
     inside = faces[keep[faces].all(axis=1)]
     used = np.unique(inside)
     renumbered = np.searchsorted(used, inside)
-    return Cortex(positions[used], _normals(positions, faces)[used], renumbered)
+    return Cortex(positions[used], vertex_normals(positions, faces)[used], renumbered), used
 
 
-def _normals(positions: Floats, faces: Ints) -> Floats:
-    """Vertex normals: the mean of the adjacent faces' normals, weighted by area."""
+def vertex_normals(positions: Floats, faces: Ints) -> Floats:
+    """Unit ``(n, 3)``: the mean of the adjacent faces' normals, weighted by area."""
     corners = positions[faces]
     doubled_area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(positions)
@@ -178,28 +280,33 @@ def _shells() -> dict[str, Floats]:
     return {name: inner + distance * outwards for name, distance in thickness.items()}
 
 
-def _write_shells(subjects_dir: Path) -> None:
+def shell_faces() -> Ints:
+    """The triangles of every shell, ``(20480, 3)``."""
+    return _inner_skull()[1]
+
+
+def _write_shells(subjects_dir: Path, shells: dict[str, Floats]) -> None:
     """Lay the shells where ``mne.make_bem_model`` looks for a subject's, so that it checks and decimates them."""
     folder = subjects_dir / "fsaverage" / "bem"
     folder.mkdir(parents=True)
-    for name, positions in _shells().items():
-        mne.write_surface(folder / f"{name}.surf", positions * 1e3, _inner_skull()[1])
+    for name, positions in shells.items():
+        mne.write_surface(folder / f"{name}.surf", positions * 1e3, shell_faces())
 
 
-def _conductor(subjects_dir: str, conductivity: tuple[float, ...]) -> Any:
-    model = mne.make_bem_model("fsaverage", ICO, conductivity, subjects_dir, verbose="error")
+def _conductor(subjects_dir: str, conductivity: tuple[float, ...], ico: int) -> Any:
+    model = mne.make_bem_model("fsaverage", ico, conductivity, subjects_dir, verbose="error")
     return mne.make_bem_solution(model, verbose="error")
 
 
-def _forward(info: Any, sheet: Cortex, conductor: Any) -> Floats:
-    """The field of unit dipoles along the normals, ``(n_channels, n)``."""
-    dipoles = {"rr": sheet.positions, "nn": sheet.normals}
+def _forward(info: Any, positions: Floats, directions: Floats, head_to_mri: Any, conductor: Any) -> Floats:
+    """The field of unit dipoles, given in MRI coordinates: ``(n_channels, n)``."""
+    dipoles = {"rr": positions, "nn": directions}
     sources = mne.setup_volume_source_space(pos=dipoles, verbose="error")
-    forward = mne.make_forward_solution(info, head_to_mri(), sources, conductor, mindist=0.0, verbose="error")
-    assert forward["nsource"] == len(sheet.positions), "a source lies outside the inner skull"
+    forward = mne.make_forward_solution(info, head_to_mri, sources, conductor, mindist=0.0, verbose="error")
+    assert forward["nsource"] == len(positions), "a source lies outside the inner skull"
     assert forward["sol"]["row_names"] == info["ch_names"]
     # By hand, since MNE's conversion to fixed orientation rounds to float32. The three columns of a source are the
     # head frame's axes.
-    gain = np.asarray(forward["sol"]["data"], np.float64).reshape(-1, len(sheet.positions), 3)
-    normals = apply_trans(np.linalg.inv(head_to_mri()["trans"]), sheet.normals, move=False)
-    return np.asarray(np.einsum("cnk,nk->cn", gain, normals), np.float64)
+    gain = np.asarray(forward["sol"]["data"], np.float64).reshape(-1, len(positions), 3)
+    in_head = apply_trans(np.linalg.inv(head_to_mri["trans"]), directions, move=False)
+    return np.asarray(np.einsum("cnk,nk->cn", gain, in_head), np.float64)

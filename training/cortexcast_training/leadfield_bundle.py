@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from cortexcast_models.bundle import Bundle, pack_golden, write_bundle
-from cortexcast_training.leadfield import CAP, LeadFields, electrode_positions, helmet
+from cortexcast_training.leadfield import CAP, LeadFields
+from cortexcast_training.manifest_fields import channels, montage, tensor
 from cortexcast_training.minimum_norm import RANGE_M, SNR, Estimator, fit, random_fields
 
 NAME = "meg-leadfield"
@@ -25,9 +26,6 @@ _IR_VERSION = 8
 """Both old enough for ONNX Runtime 1.20 and fixed, so that a newer ``onnx`` writes the same bytes."""
 
 _WEIGHT_BITS = 13
-_MAGNETOMETER = 3024
-"""FIFF's coil type of a Neuromag magnetometer; the other sensors are planar gradiometers."""
-
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Constants = dict[str, Singles]
@@ -114,8 +112,7 @@ def _golden(constants: Constants) -> dict[str, Singles]:
 
 
 def _fields(estimator: Estimator) -> dict[str, Any]:
-    channels = [_channel(channel) for channel in helmet()["chs"]]
-    positions = electrode_positions()
+    sensors = channels()
     return {
         "manifest_version": 1,
         "name": NAME,
@@ -127,20 +124,20 @@ def _fields(estimator: Estimator) -> dict[str, Any]:
         "window": WINDOW,
         "hop": WINDOW,
         "lookahead": 0,
-        "montage": [{"name": name, "position": positions[name].round(4).tolist()} for name in CAP],
+        "montage": montage(),
         "preprocessing": {
             "resample": {"kind": "resample", "rate_hz": 200.0, "passband_hz": 45.0, "stopband_db": 60.0},
             "filters": [{"kind": "highpass", "hz": 0.3, "order": 2}],
             "reference": "average",
         },
-        "inputs": [_tensor("eeg", "eeg", {"channel": len(CAP), "time": WINDOW})],
+        "inputs": [tensor("eeg", "eeg", {"channel": len(CAP), "time": WINDOW})],
         "outputs": [
-            _tensor("meg", "estimate", {"channel": len(channels), "time": WINDOW}),
-            _tensor("meg_std", "std", {"channel": len(channels)}),
+            tensor("meg", "estimate", {"channel": len(sensors), "time": WINDOW}),
+            tensor("meg_std", "std", {"channel": len(sensors)}),
         ],
-        "channels": channels,
+        "channels": sensors,
         "golden": {"file": _GOLDEN, "tolerance": 1e-5},
-        "metrics": _metrics(estimator, np.array([channel["type"] == "mag" for channel in channels])),
+        "metrics": _metrics(estimator, np.array([sensor["type"] == "mag" for sensor in sensors])),
         "built_by": COMMAND,
         "licence": "BSD-3-Clause; computed from FreeSurfer's fsaverage template as MNE-Python and nilearn ship it",
         "intended_use": (
@@ -148,21 +145,6 @@ def _fields(estimator: Estimator) -> dict[str, Any]:
             f"without known structure, correlated over {RANGE_M * 1e2:g} cm, at an EEG SNR of {SNR:g}. "
             "It holds no more information than the EEG. Not for clinical use."
         ),
-    }
-
-
-def _tensor(name: str, role: str, size: dict[str, int]) -> dict[str, Any]:
-    return {"name": name, "role": role, "dtype": "float32", "shape": list(size.values()), "axes": list(size)}
-
-
-def _channel(channel: dict[str, Any]) -> dict[str, Any]:
-    is_mag = int(channel["coil_type"]) == _MAGNETOMETER
-    return {
-        "name": channel["ch_name"],
-        "type": "mag" if is_mag else "grad",
-        "unit": "T" if is_mag else "T/m",
-        "location": channel["loc"].tolist(),
-        "coil_type": int(channel["coil_type"]),
     }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 
 from cortexcast_training.leadfield import Cortex, LeadFields
 
@@ -78,12 +78,20 @@ def random_fields(lead: LeadFields, range_m: float = RANGE_M) -> Fields:
         lead: the lead fields.
         range_m: where the correlation falls to 0.14.
     """
-    stiffness, area = _finite_elements(lead.cortex)
-    system = (8.0 / range_m**2) * scipy.sparse.diags_array(area) + stiffness
+    system, area = matern_system(lead.cortex, range_m)
     gains = np.vstack([lead.eeg, lead.meg]) * area  # a vertex's moment is its density times its area
-    factor = splu(system.tocsc()).solve(gains.T).T * np.sqrt(area)
+    factor = system.solve(gains.T).T * np.sqrt(area)
     factor /= np.sqrt((factor[: len(lead.eeg)] ** 2).sum(axis=1).mean())
     return Fields(factor[: len(lead.eeg)], factor[len(lead.eeg) :])
+
+
+def matern_system(cortex: Cortex, range_m: float) -> tuple[SuperLU, Floats]:
+    """The factors of ``κ² − Δ`` in linear finite elements, and each vertex's area in m².
+
+    With ``L`` the operator and ``M`` the diagonal of areas, the field's covariance is ``L⁻¹ M L⁻¹``.
+    """
+    stiffness, area = _finite_elements(cortex)
+    return splu(((8.0 / range_m**2) * scipy.sparse.diags_array(area) + stiffness).tocsc()), area
 
 
 def fit(fields: Fields, snr: float = SNR) -> Estimator:

@@ -1,0 +1,87 @@
+"""A group of simulated subjects: what `cortexcast simulate meg` is told, and what it writes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from cortexcast_models.manifest import Strict
+from cortexcast_training.bids import BYTES_PER_SAMPLE, Dataset, DatasetError
+from cortexcast_training.head import Head, HeadSettings, draw_head
+from cortexcast_training.randomness import stream
+from cortexcast_training.simulator import Simulation, SimulationSettings, simulate
+from cortexcast_training.sources import SourceSettings, draw_sources
+
+_OVERHEAD = 1.05
+_BYTES_PER_SUBJECT = 2_000_000
+"""Tables, and the patches' fields."""
+
+
+class Cohort(Strict):
+    """Subjects with a head, helmet and brain activity of their own each, and the same places of activity."""
+
+    subjects: PositiveInt = 1
+    runs: PositiveInt = Field(1, le=99)
+    """Recordings of each subject, with the same head and helmet."""
+    seed: NonNegativeInt = 0
+    """Another seed gives other subjects."""
+    head: HeadSettings = HeadSettings()
+    sources: SourceSettings = SourceSettings()
+    recording: SimulationSettings = SimulationSettings()
+
+    @property
+    def n_bytes(self) -> int:
+        """What it takes on disk, at most."""
+        recordings = self.subjects * self.runs * self.recording.n_samples * BYTES_PER_SAMPLE
+        return round(_OVERHEAD * recordings) + self.subjects * _BYTES_PER_SUBJECT
+
+
+def write_cohort(cohort: Cohort, folder: Path, say: Callable[[str, int], None] = lambda _, __: None) -> None:
+    """Simulate all subjects and write them.
+
+    Args:
+        cohort: whom.
+        folder: where; it is made, and must be empty.
+        say: hears of each step what is being done, and how many steps are done: one for a head, one for each run.
+
+    Raises:
+        DatasetError: the folder is in use, or the disk is too small.
+    """
+    _check_space(cohort.n_bytes, folder)
+    dataset = Dataset(folder)
+    sources = draw_sources(cohort.sources)
+    digits = max(2, len(str(cohort.subjects)))
+    done = 0
+
+    def runs(subject: str, number: int, head: Head) -> Iterator[tuple[int, Simulation]]:
+        nonlocal done
+        for run in range(1, cohort.runs + 1):
+            done += 1
+            say(f"{subject}, run {run}", done)
+            seed = _seed(cohort.seed, number, run)
+            yield seed, simulate(head, sources, cohort.recording, seed)
+
+    for number in range(1, cohort.subjects + 1):
+        subject = f"sub-{number:0{digits}d}"
+        say(f"{subject}, head", done)
+        head = draw_head(cohort.head, _seed(cohort.seed, number))
+        dataset.write_subject(subject, head, sources, cohort.recording, runs(subject, number, head))
+        done += 1
+    say("done", done)
+
+
+def _seed(cohort_seed: int, *number: int) -> int:
+    return int(stream(cohort_seed, "cohort", *number).integers(2**32))
+
+
+def _check_space(n_bytes: int, folder: Path) -> None:
+    disk = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(disk).free
+    if n_bytes > free:
+        raise DatasetError(
+            f"this takes {n_bytes / 1e9:.1f} GB and {disk} has {free / 1e9:.1f} GB left: "
+            "simulate fewer subjects or shorter recordings"
+        )

@@ -1,0 +1,215 @@
+"""Simultaneous EEG and MEG from .fif files: simulated ones, those of ds000117, or anyone's own."""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mne
+import numpy as np
+from mne.io.constants import FIFF
+from numpy.typing import NDArray
+
+from cortexcast_training.bids import EEG_NAMES, OTHER_NAMES, STIM_NAME, TRUTH
+from cortexcast_training.leadfield import helmet
+from cortexcast_training.recording import Place, Recording, RecordingError
+
+MIN_DURATION_S = 10.0
+
+_TRUNCATED = "Invalid tag with only"
+_FIF_START = 56  # bytes of the two tags that MNE reads before it looks whether there is more
+_RESPONSES = 0xFF00
+"""Bits of STI101 that are no pictures: the buttons of ds000117."""
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """Every recording of a BIDS folder, by name; derivatives are not looked at.
+
+    Raises:
+        RecordingError: there is none.
+    """
+    found = sorted(folder.glob("sub-*/**/*_meg.fif"))
+    if not found:
+        raise RecordingError(f"{folder} holds no recordings: there must be files such as sub-01/ses-meg/meg/*_meg.fif")
+    return found
+
+
+def read_recording(path: Path, min_duration_s: float = MIN_DURATION_S) -> Recording:
+    """Read a recording, and the truth where it is a simulated one.
+
+    Channels are sorted by their types, as ``*_channels.tsv`` beside the file gives them and else the file; four
+    channels of ds000117's EEG amplifier are no electrodes of the brain whatever the file says.
+
+    Args:
+        path: a .fif with at least eight EEG electrodes and all of a Neuromag helmet's 306 sensors.
+        min_duration_s: what is shorter is refused.
+
+    Raises:
+        RecordingError: there is no such recording in it. The message says what is missing.
+    """
+    raw = _open(path)
+    types = _types(raw, path)
+    eeg = [name for name in raw.ch_names if types[name] == "eeg"]
+    if not eeg:
+        raise RecordingError(f"{path} has no EEG channels: a simultaneous recording of EEG and MEG is needed")
+    meg = _sensors(raw, path)
+    duration_s = raw.n_times / raw.info["sfreq"]
+    if duration_s < min_duration_s:
+        raise RecordingError(f"{path} is too short: {duration_s:.1f} s, at least {min_duration_s:g} s are needed")
+    if raw.info["dev_head_t"] is None:
+        raise RecordingError(f"{path} does not say where the head was in the helmet (no dev_head_t)")
+
+    try:
+        signals = [raw.get_data(names, verbose="error").astype(np.float32) for names in (eeg, meg)]
+        others = [name for name in raw.ch_names if types[name] in ("eog", "ecg")]
+        artifacts = raw.get_data(others, verbose="error") if others else np.zeros((0, raw.n_times))
+        events = _events(raw)
+    except Exception as error:  # whatever MNE trips over in a damaged file
+        raise RecordingError(_damaged(path, error)) from error
+    bads = {*raw.info["bads"], *_sidecar_bads(path)}
+    subject, run = subject_and_run(path)
+    return Recording(
+        name=str(path),
+        subject=subject,
+        run=run,
+        rate_hz=float(raw.info["sfreq"]),
+        eeg=signals[0],
+        electrodes=tuple(eeg),
+        positions=tuple(_place(raw.info["chs"][raw.ch_names.index(name)]) for name in eeg),
+        good_electrodes=np.array([name not in bads for name in eeg]),
+        meg=signals[1],
+        good_sensors=np.array([name not in bads for name in meg]),
+        dev_head_t=np.asarray(raw.info["dev_head_t"]["trans"], np.float64),
+        artifacts=artifacts.astype(np.float32),
+        events=events,
+        good=_good(raw),
+        true_meg=_true_meg(path, (len(meg), raw.n_times)),
+    )
+
+
+def subject_and_run(path: Path) -> tuple[str, str]:
+    """Whose recording a file is and which, by its name: ``sub-03`` and ``run-01``, or what stands for them."""
+    return _entity(path, "sub") or path.name.split(".")[0], _entity(path, "run") or "run-01"
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise RecordingError(f"{path} is not there")
+    if path.suffix.lower() != ".fif":
+        raise RecordingError(f"{path} is no .fif file: convert the recording with MNE-Python first")
+    if path.stat().st_size < _FIF_START:
+        raise RecordingError(_truncated(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name that is not MNE's; shielding whose distortion is small inside
+        warnings.filterwarnings("error", _TRUNCATED)  # MNE would read on
+        try:
+            return mne.io.read_raw_fif(path, allow_maxshield="yes", verbose="warning")
+        except Exception as error:  # whatever MNE trips over in a damaged file
+            if str(error).startswith(_TRUNCATED):
+                raise RecordingError(_truncated(path)) from error
+            raise RecordingError(_damaged(path, error)) from error
+
+
+def _types(raw: Any, path: Path) -> dict[str, str]:
+    """Each channel's type in MNE's words."""
+    types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+    if types.keys() >= set(EEG_NAMES):
+        types |= {name: _OTHER_TYPES[kind] for kind, name in OTHER_NAMES.items()}
+    for row in _sidecar(path):
+        kind = row.get("type", "").upper()
+        if row["name"] in types and kind in _OTHER_TYPES:
+            types[row["name"]] = _OTHER_TYPES[kind]
+    return types
+
+
+_OTHER_TYPES = {"HEOG": "eog", "VEOG": "eog", "EOG": "eog", "ECG": "ecg", "MISC": "misc", "EMG": "emg"}
+
+
+def _sensors(raw: Any, path: Path) -> list[str]:
+    """The file's names of the helmet's 306 sensors, in the helmet's order."""
+    by_number = {_number(name): name for name in raw.ch_names if name.startswith("MEG")}
+    if not by_number:
+        raise RecordingError(f"{path} has no MEG channels: a simultaneous recording of EEG and MEG is needed")
+    numbers = [_number(name) for name in helmet()["ch_names"]]
+    missing = [number for number in numbers if number not in by_number]
+    if missing:
+        raise RecordingError(
+            f"{path} has MEG, but not of a Neuromag helmet: {len(missing)} of its 306 sensors are missing, "
+            f"such as MEG{missing[0]}"
+        )
+    return [by_number[number] for number in numbers]
+
+
+def _number(name: str) -> str:
+    """``0113`` of ``MEG0113`` and of ``MEG 0113``."""
+    return name.removeprefix("MEG").strip()
+
+
+def _events(raw: Any) -> NDArray[np.int64]:
+    if STIM_NAME not in raw.ch_names:
+        return np.zeros((0, 2), np.int64)
+    found = mne.find_events(
+        raw, STIM_NAME, consecutive="increasing", mask=_RESPONSES, mask_type="not_and", min_duration=0.003,
+        verbose="error",
+    )  # fmt: skip
+    return np.column_stack([found[:, 0] - raw.first_samp, found[:, 2]]).astype(np.int64)
+
+
+def _good(raw: Any) -> NDArray[np.bool_]:
+    good = np.ones(raw.n_times, bool)
+    for annotation in raw.annotations:
+        if annotation["description"].upper().startswith("BAD"):
+            onset = (annotation["onset"] - raw.first_time) * raw.info["sfreq"]
+            stop = onset + annotation["duration"] * raw.info["sfreq"]
+            good[max(0, int(onset)) : max(0, int(np.ceil(stop)))] = False
+    return good
+
+
+def _place(channel: Any) -> Place | None:
+    x, y, z = (float(value) for value in channel["loc"][:3])
+    is_known = channel["coord_frame"] == FIFF.FIFFV_COORD_HEAD and np.isfinite((x, y, z)).all() and any((x, y, z))
+    return (x, y, z) if is_known else None
+
+
+def _sidecar(path: Path) -> list[dict[str, str]]:
+    """The rows of ``*_channels.tsv`` beside the file."""
+    table = path.with_name(re.sub(r"_meg\.fif$", "", path.name) + "_channels.tsv")
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as lines:
+        return [row for row in csv.DictReader(lines, delimiter="\t") if row.get("name")]
+
+
+def _sidecar_bads(path: Path) -> set[str]:
+    return {row["name"] for row in _sidecar(path) if row.get("status") == "bad"}
+
+
+def _true_meg(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """The noise-free MEG of a simulated recording, mapped into memory."""
+    subject = _entity(path, "sub")
+    for root in path.resolve().parents:
+        truth = root / TRUTH / subject / path.name.replace("_meg.fif", "_brain.npy")
+        if subject and truth.is_file():
+            data = np.load(truth, mmap_mode="r")
+            if data.shape != shape:
+                raise RecordingError(f"{truth} is not the truth of {path}: it has another length; simulate both anew")
+            return np.asarray(data)
+    return None
+
+
+def _entity(path: Path, key: str) -> str:
+    """Such as ``sub-01`` of a BIDS file name; empty where there is none."""
+    match = re.search(rf"(?:^|_)({key}-[A-Za-z0-9]+)(?=_)", path.name)
+    return match[1] if match else ""
+
+
+def _truncated(path: Path) -> str:
+    return f"{path} is truncated: its end is missing; copy or export it again"
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{path} cannot be read, is it damaged? ({reason})"
