@@ -30,7 +30,7 @@ constraints: ## pin the newest releases that pyproject.toml allows, in constrain
 	$(PYTHON) -m venv --clear build/pins
 	build/pins/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	{ echo "# Every version that [dev], which holds all extras, installs. Made by: make constraints" && \
-	  build/pins/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
+	  build/pins/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 	rm -rf build/pins
 

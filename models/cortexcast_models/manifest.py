@@ -16,6 +16,10 @@ Position = tuple[float, float, float]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A file of the bundle's own folder: a plain name that cannot lead out of it."""
 
+BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _UNITS = {"mag": "T", "grad": "T/m"}
@@ -181,8 +185,8 @@ class Manifest(Strict):
     """
 
     manifest_version: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    name: BundleName
+    version: Version
     description: str
     product: Literal["meg"]
     trained_on: Literal["physics", "simulated", "recorded"]

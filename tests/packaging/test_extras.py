@@ -40,7 +40,7 @@ EXTRAS = {
     ),
     "training": Extra(
         ("cortexcast_client", "cortexcast_models", "cortexcast_training"),
-        ("fastapi", "uvicorn", "onnxruntime", "pylsl", "mne_lsl", "pytest"),
+        ("fastapi", "uvicorn", "pylsl", "mne_lsl", "pytest"),
     ),
 }
 

@@ -136,7 +136,7 @@ def lists_itself(manifest: dict[str, Any]) -> None:
         (swapped_axes, "tensor 'eeg' is time 19 x channel 8, the manifest implies channel 19 x time 8"),
         (batch_of_two, "tensor 'meg' is batch 2 x channel 3 x time 8, the manifest implies channel 3 x time 8"),
         (estimate_as_input, "inputs.1.role: .* should be 'eeg' or 'state'"),
-        (eeg_as_output, "outputs.1.role: .* should be 'estimate', 'std' or 'state'"),
+        (eeg_as_output, "outputs.1.role: .* should be 'estimate', 'std', 'novelty' or 'state'"),
         (two_estimates, "exactly one tensor of role 'estimate', has 2"),
         (two_inputs_of_one_state, "states of the inputs: 'memory' is there twice"),
         (state_without_output, "each state input needs a state output"),

@@ -1,0 +1,208 @@
+"""Evaluation from a simulated subject to the model card."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cortexcast_models.bundle import SHIPPED, read_bundle
+from cortexcast_training import scaling
+from cortexcast_training.baselines import minimum_norm, population
+from cortexcast_training.card import CARD, card
+from cortexcast_training.datasets import benchmark_subjects
+from cortexcast_training.evaluate import (
+    BASELINE,
+    EVOKED,
+    MODEL,
+    NULL,
+    Contestants,
+    Judged,
+    judge,
+    judge_shift,
+)
+from cortexcast_training.held_out import BAYES, OWN_WIENER, STATE_KNOWN, HeldOut, held_out, shifts, simulated_held_out
+from cortexcast_training.leadfield import CAP, electrode_positions, helmet
+from cortexcast_training.prepare import PrepareSettings
+from cortexcast_training.recipe import SimulatedData
+from cortexcast_training.recording import Recording, RecordingError
+from cortexcast_training.results import Results, ResultsError, read_results, write_results
+from cortexcast_training.simulator import SimulationSettings
+from cortexcast_training.streamed import Estimates, StreamedModel
+from cortexcast_training.summary import summarise
+from cortexcast_training.virtual_helmet import sensor_types
+from cortexcast_training.windows import Prepared
+
+DATA = SimulatedData(train=1, validation=1, recording=SimulationSettings(duration_s=44.0))
+
+
+@pytest.fixture(scope="module")
+def held() -> HeldOut:
+    """A simulated subject."""
+    (subject,) = benchmark_subjects(DATA, 1)
+    return simulated_held_out(subject, PrepareSettings(), 2)
+
+
+def truth(recording: Prepared) -> Estimates:
+    """Knows the noise-free MEG, claims an error of as much as sensors' noise, and calls every other hop new."""
+    assert recording.true_meg is not None
+    noise = (recording.meg - recording.true_meg).std(axis=0)
+    novelty = np.arange(len(recording.good)) % 2 * np.float32(2)
+    return Estimates(recording.true_meg, np.tile(noise, (len(recording.good), 1)), novelty.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def field_of(held: HeldOut) -> Contestants:
+    """Truth against filters fitted to the subject itself; in place of a headset, electrodes without signal."""
+    units = scaling.units([held.own], sensor_types())
+    known = population([held.own.part(0, 14)], [held.own.part(14, 20)], units)
+    linear = {name: method for name, method in known.methods().items() if name in {"ridge", BASELINE}}
+    return Contestants(truth, known, linear, {0: (np.zeros((70, 70)), linear["ridge"])})
+
+
+@pytest.fixture(scope="module")
+def judged(held: HeldOut, field_of: Contestants) -> Judged:
+    return judge(held, field_of)
+
+
+@pytest.fixture(scope="module")
+def results(judged: Judged) -> Results:
+    bundle = read_bundle(SHIPPED / "meg-leadfield")
+    model = StreamedModel(bundle)
+    model.seconds = [0.001, 0.002]
+    subjects = [replace(judged, subject=name) for name in ("sub-a", "sub-b")]
+    return summarise(subjects, bundle, model, "simulated", "cortexcast evaluate")
+
+
+def test_own_data_and_judged_data_do_not_overlap(held: HeldOut) -> None:
+    whole = 44.0
+    assert held.own.duration_s + held.test.duration_s == pytest.approx(whole, abs=0.1)
+    assert not held.judged[:400].any()
+    assert not held.judged[-40:].any()
+    assert held.judged[400:-40].all()
+    assert ((held.onsets >= 0) & (held.onsets < len(held.test.eeg))).all()
+
+
+def test_truth_is_perfect_and_nothing_else_is(judged: Judged) -> None:
+    explained = {name: scores["explained"] for name, scores in judged.scores.items()}
+    assert explained[MODEL] == 1
+    assert explained[NULL] == 1, "this model reads no EEG"
+    assert all(value < 0.9 for name, value in explained.items() if name not in {MODEL, NULL})
+    assert explained[BAYES] > explained[OWN_WIENER] + 0.1 > explained["own ridge"] + 0.1
+    assert explained[STATE_KNOWN] == pytest.approx(explained[BAYES], abs=0.05)
+    assert judged.scores[MODEL]["topography M170"] == pytest.approx(1)
+    assert judged.scores[MODEL]["explained without trial mean"] == 1
+
+
+def test_the_error_that_is_claimed_is_that_of_the_recording(judged: Judged) -> None:
+    assert judged.scores[MODEL]["coverage recorded"] == pytest.approx(0.9, abs=0.03)
+    assert judged.scores[MODEL]["coverage"] == 1
+    assert judged.scores[MODEL]["novel"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_evoked_responses_of_the_same_recording_are_leakage_and_others_are_not(judged: Judged) -> None:
+    """A copy of a subject among the others is what the baseline is there to find."""
+    bundle = read_bundle(SHIPPED / "meg-leadfield")
+    model = StreamedModel(bundle)
+    model.seconds = [0.001]
+    other = {label: (n, -recorded, target) for label, (n, recorded, target) in judged.evoked.items()}
+    copied = summarise([judged, replace(judged, subject="copy")], bundle, model, "simulated", "x")
+    foreign = summarise([judged, replace(judged, subject="other", evoked=other)], bundle, model, "simulated", "x")
+    assert copied.methods[EVOKED].metrics["explained"].value > 0.03
+    assert foreign.methods[EVOKED].explained[judged.subject] < 0
+
+
+def test_the_gap_is_between_baseline_and_oracle(results: Results) -> None:
+    gaps = {name: method.gap_closed for name, method in results.methods.items() if method.gap_closed is not None}
+    assert gaps[BASELINE].value == 0
+    assert gaps[BAYES].value == 1
+    assert gaps[MODEL].value > 1
+    assert results.headsets[0].baseline.value == 0
+
+
+def test_the_null_sees_eeg_of_another_time(held: HeldOut, field_of: Contestants) -> None:
+    linear = replace(field_of, model=field_of.methods[BASELINE], worn={})
+    scores = judge(held, linear).scores
+    assert scores[NULL]["r mag"] == pytest.approx(0, abs=0.15)
+    assert scores[MODEL]["r mag"] > 0.3
+    assert scores[MODEL] == scores[BASELINE]
+
+
+def test_a_shift_is_judged_by_the_worst_subject(held: HeldOut, field_of: Contestants) -> None:
+    shift = judge_shift([held, held], field_of)
+    assert shift.model.value == 1
+    assert shift.worst_difference == pytest.approx(shift.difference.value)
+    assert shift.novel is not None
+
+
+def test_each_shift_changes_one_respect() -> None:
+    changed = shifts(DATA)
+    assert len(changed) == 4
+    for data in changed.values():
+        assert sum(getattr(data, key) != getattr(DATA, key) for key in ("head", "sources", "recording")) == 1
+
+
+def test_results_come_back_from_their_file(results: Results, tmp_path: Path) -> None:
+    write_results(tmp_path / "results.json", results)
+    assert read_results(tmp_path / "results.json") == results
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "cannot be read"), ("{}", "evaluate again")])
+def test_results_that_cannot_be_read_are_refused_in_a_line(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "results.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ResultsError, match=message) as error:
+        read_results(path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_card_says_what_the_results_say_and_that_they_are_simulated(results: Results) -> None:
+    files = card(results)
+    text = files[CARD].decode()
+    assert "SIMULATED" in text
+    assert "**Simulated.**" in text
+    assert f"{results.methods[BAYES].metrics['explained'].value:.3f}" in text
+    shown = {name for name in files if name != CARD}
+    assert shown == {"traces.png", "topographies.png", "calibration.png", "headsets.png"}
+    for name in shown:
+        assert f"({name})" in text
+        assert files[name].startswith(b"\x89PNG")
+
+
+def test_a_card_of_recorded_data_does_not_speak_of_truth(results: Results) -> None:
+    methods = {name: method for name, method in results.methods.items() if name not in {BAYES, OWN_WIENER, STATE_KNOWN}}
+    recorded = results.model_copy(update={"data": "recorded", "methods": methods})
+    text = card(recorded)[CARD].decode()
+    assert "SIMULATED" not in text
+    assert "**Simulated.**" not in text
+
+
+def test_a_recording_that_is_too_short_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    n = 6 * 1100
+    places = electrode_positions()
+    recording = Recording(
+        name="six seconds",
+        subject="sub-01",
+        run="run-01",
+        rate_hz=1100.0,
+        eeg=rng.standard_normal((70, n)).astype(np.float32),
+        electrodes=CAP,
+        positions=tuple((float(x), float(y), float(z)) for x, y, z in (places[name] for name in CAP)),
+        good_electrodes=np.ones(70, bool),
+        meg=rng.standard_normal((306, n)).astype(np.float32),
+        good_sensors=np.ones(306, bool),
+        dev_head_t=np.array(helmet()["dev_head_t"]["trans"]),
+        artifacts=np.zeros((0, n), np.float32),
+        events=np.zeros((0, 2), np.int64),
+        good=np.ones(n, bool),
+    )
+    with pytest.raises(RecordingError, match=r"six seconds: .+ s are too short"):
+        held_out(recording, PrepareSettings())
+
+
+def test_minimum_norm_runs_on_a_prepared_subject(held: HeldOut) -> None:
+    estimates = minimum_norm()(held.test.part(0, 2))
+    assert estimates.meg.shape == (400, 306)

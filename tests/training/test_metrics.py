@@ -1,0 +1,102 @@
+"""Metrics: what they say of estimates whose quality is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cortexcast_training import metrics
+
+RNG = np.random.default_rng(0)
+TRUE = RNG.standard_normal((4000, 5))
+
+
+def test_truth_explains_everything_and_zero_nothing() -> None:
+    assert metrics.explained_variance(TRUE, TRUE) == 1
+    assert metrics.explained_variance(TRUE, np.zeros_like(TRUE)) == 0
+    assert metrics.explained_variance_of_sensors(TRUE, TRUE).tolist() == [1] * 5
+    assert metrics.correlation_of_sensors(TRUE, np.zeros_like(TRUE)).tolist() == [0] * 5
+
+
+@settings(max_examples=30, deadline=None)
+@given(gain=st.floats(-2, 2))
+def test_a_wrong_gain_costs_its_square(gain: float) -> None:
+    assert metrics.explained_variance(TRUE, gain * TRUE) == pytest.approx(1 - (1 - gain) ** 2, abs=1e-9)
+
+
+def test_a_band_knows_what_is_in_it() -> None:
+    times = np.arange(4000) / 200
+    alpha, beta = np.sin(2 * np.pi * 10 * times)[:, None], np.sin(2 * np.pi * 20 * times)[:, None]
+    shares = metrics.explained_by_band(alpha + beta, alpha, 200.0)
+    assert shares["alpha"] == pytest.approx(1, abs=1e-3)
+    assert shares["beta"] == pytest.approx(0, abs=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(level=st.sampled_from(metrics.LEVELS), std=st.floats(0.1, 10))
+def test_intervals_of_a_gaussian_of_known_spread_cover_what_they_say(level: float, std: float) -> None:
+    assert metrics.coverage(std * TRUE, np.zeros_like(TRUE), np.full(5, std), level) == pytest.approx(level, abs=0.01)
+
+
+def test_a_standard_deviation_that_is_too_small_covers_too_little() -> None:
+    assert metrics.coverage(TRUE, np.zeros_like(TRUE), np.full(5, 0.5)) < 0.65
+
+
+def test_the_gap_is_closed_from_baseline_to_oracle() -> None:
+    assert metrics.gap_closed(0.2, 0.2, 0.6) == 0
+    assert metrics.gap_closed(0.6, 0.2, 0.6) == 1
+
+
+def test_more_subjects_give_a_narrower_interval_around_the_same_mean() -> None:
+    values = RNG.standard_normal(200)
+    few, many = metrics.over_subjects(values[:10].tolist()), metrics.over_subjects(values.tolist())
+    assert few.ci95 is not None
+    assert many.ci95 is not None
+    assert few.ci95[0] < few.value < few.ci95[1]
+    assert many.ci95[1] - many.ci95[0] < (few.ci95[1] - few.ci95[0]) / 2
+
+
+def test_one_subject_has_no_interval_and_equal_ones_have_none_to_spare() -> None:
+    assert metrics.over_subjects([0.3]).ci95 is None
+    assert metrics.over_subjects([0.3, 0.3, 0.3]).ci95 == (0.3, 0.3)
+
+
+def test_the_gap_of_paired_subjects_is_surer_than_its_ends() -> None:
+    """Subjects differ in how much can be explained; the share that is closed is the same for all."""
+    baseline = RNG.uniform(0.1, 0.4, 12)
+    oracle = baseline + 0.3
+    closed = metrics.gap_over_subjects((baseline + 0.24).tolist(), baseline.tolist(), oracle.tolist())
+    assert closed.value == pytest.approx(0.8)
+    assert closed.ci95 == pytest.approx((0.8, 0.8), abs=1e-6)
+
+
+def test_removing_the_trial_mean_leaves_what_is_not_locked_to_trials() -> None:
+    onsets = np.arange(100, 3800, 200)
+    labels = np.array(["a", "b"])[np.arange(len(onsets)) % 2]
+    response = {"a": RNG.standard_normal((80, 5)), "b": RNG.standard_normal((80, 5))}
+    locked = np.zeros_like(TRUE)
+    for onset, label in zip(onsets, labels, strict=True):
+        locked[onset : onset + 80] = response[label]
+    left = metrics.without_trial_mean(locked, onsets, labels, 0, 80)
+    np.testing.assert_allclose(left, 0, atol=1e-12)
+    mixed = metrics.without_trial_mean(TRUE + locked, onsets, labels, 0, 80)
+    np.testing.assert_allclose(mixed, metrics.without_trial_mean(TRUE, onsets, labels, 0, 80), atol=1e-12)
+
+
+@pytest.mark.parametrize(("strength", "low", "high"), [(0.0, 0.3, 0.7), (3.0, 0.97, 1.0)])
+def test_decoding_finds_what_subjects_share_and_nothing_where_there_is_nothing(
+    strength: float, low: float, high: float
+) -> None:
+    pattern = RNG.standard_normal(30)
+    labels = {f"sub-{n}": np.arange(40) % 3 == 0 for n in range(6)}
+    features = {
+        name: 1e-13 * (RNG.standard_normal((40, 30)) + strength * np.outer(kinds, pattern) / 2)
+        for name, kinds in labels.items()
+    }
+    scores = metrics.decoding_auc(features, labels)
+    assert scores.keys() == features.keys()
+    assert low < np.mean(list(scores.values())) <= high
+
+
+def test_a_single_subject_cannot_be_decoded_from_others() -> None:
+    assert metrics.decoding_auc({"sub-1": TRUE[:10]}, {"sub-1": np.arange(10) % 2 == 0}) == {}

@@ -1,0 +1,287 @@
+"""Judge a model and every baseline on one held-out subject after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cortexcast_training import metrics
+from cortexcast_training.baselines import Population, fir_taps, minimum_norm, own, zero
+from cortexcast_training.experiment import CODES, condition
+from cortexcast_training.held_out import BAYES, HeldOut
+from cortexcast_training.leadfield import helmet, is_magnetometer
+from cortexcast_training.metrics import over_subjects
+from cortexcast_training.montages import MONTAGES, interpolation
+from cortexcast_training.results import Shift, Topography, Trace
+from cortexcast_training.streamed import Estimates, Method
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.floating]
+
+MODEL, BASELINE, NULL, EVOKED = "model", "FIR-Wiener", "model, EEG shifted in time", "mean evoked response"
+
+RESPONSES_S = {"M100": (0.095, 0.135), "M170": (0.165, 0.205)}
+"""When the evoked responses are at their peaks, some 15 ms late by the filters' delay."""
+
+_TRIAL_S = (0.0, 0.4)
+"""Around each picture, where a response may be."""
+
+_LEAST_SHIFT_S = 10.0
+_TRACE_S = 2.0
+_TRACE_SENSORS = ("MEG2031", "MEG1611", "MEG2032", "MEG1612")
+
+
+@dataclass(frozen=True)
+class Contestants:
+    """What is compared on every subject.
+
+    Attributes:
+        model: the one in question.
+        population: of its training data.
+        methods: all baselines of the training data by name, ``BASELINE`` among them.
+        worn: by number of electrodes: what the canonical montage shows, and the population's FIR-Wiener filter for it.
+    """
+
+    model: Method
+    population: Population
+    methods: Mapping[str, Method]
+    worn: Mapping[int, tuple[Floats, Method]]
+
+
+def contestants(model: Method, population: Population, montages: Iterable[int] = MONTAGES) -> Contestants:
+    """Fit all that is fitted to training data."""
+    linear = population.methods()
+    worn = {}
+    for n in montages:
+        matrix = interpolation(n)
+        worn[n] = matrix, population.wearing(matrix).linear(fir_taps(population.rate_hz))
+    return Contestants(model, population, {"zero": zero, "minimum norm": minimum_norm(), **linear}, worn)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of one subject.
+
+    Attributes:
+        subject: the name.
+        seconds: that were judged.
+        scores: of each method by metric, as ``results.MethodResult`` names them.
+        headsets: explained variance of the model and of the baseline by number of electrodes.
+        calibration: by level, coverage of the recorded and of the true MEG.
+        trials: features of single trials by what they come from, and
+        faces: which trials show a face.
+        evoked: by condition, number of trials and the mean recorded and target response, in T and T/m.
+        scale: ``(n_sensors,)``, the RMS of the target over each type of sensor.
+        power: of the target in units of ``scale``, all samples and sensors together.
+        topographies: mean fields of this subject.
+        traces: an example.
+    """
+
+    subject: str
+    seconds: float
+    scores: dict[str, dict[str, float]]
+    headsets: dict[int, tuple[float, float]]
+    calibration: dict[float, tuple[float, float]]
+    trials: dict[str, Floats]
+    faces: NDArray[np.bool_]
+    evoked: dict[str, tuple[int, Floats, Floats]]
+    scale: Floats
+    power: float
+    topographies: list[Topography] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
+
+
+def judge(held: HeldOut, field_of: Contestants) -> Judged:
+    """Run every method on a subject and compare."""
+    view = _View(held)
+    test = held.test
+    estimates = {name: method(test) for name, method in field_of.methods.items()}
+    estimates |= {name: method(test) for name, method in own(held.own, field_of.population.units).items()}
+    estimates |= held.bounds
+    estimates[MODEL] = field_of.model(test)
+    if test.duration_s >= 2 * _LEAST_SHIFT_S:
+        estimates[NULL] = field_of.model(replace(test, eeg=np.roll(test.eeg, len(test.eeg) // 2, axis=0)))
+    model = estimates[MODEL]
+    headsets = {}
+    for n, (matrix, baseline) in field_of.worn.items():
+        worn = replace(test, eeg=np.asarray(test.eeg @ matrix.T, np.float32))
+        headsets[n] = view.explained(field_of.model(worn).meg), view.explained(baseline(worn).meg)
+    return Judged(
+        subject=test.subject,
+        seconds=float(held.judged.sum() / test.rate_hz),
+        scores={name: view.score(each) for name, each in estimates.items()},
+        headsets=headsets,
+        calibration=view.calibration(model),
+        trials={
+            "EEG": view.features(test.eeg),
+            "estimated MEG": view.features(view.scaled(model.meg)),
+            "recorded MEG": view.features(view.scaled(test.meg)),
+        },
+        faces=np.array([label != "scrambled" for label in view.labels], bool),
+        evoked=view.evoked(),
+        scale=view.scale,
+        power=float(np.square(view.target, dtype=np.float64).sum()),
+        topographies=view.topographies(model),
+        traces=view.traces(model),
+    )
+
+
+def judge_shift(subjects: Iterable[HeldOut], field_of: Contestants) -> Shift:
+    """Compare the model with the population's FIR-Wiener filter on subjects unlike the training data."""
+    model, baseline, oracle, novel = [], [], [], []
+    for held in subjects:
+        view, estimates = _View(held), field_of.model(held.test)
+        model.append(view.explained(estimates.meg))
+        baseline.append(view.explained(field_of.methods[BASELINE](held.test).meg))
+        if BAYES in held.bounds:
+            oracle.append(view.explained(held.bounds[BAYES].meg))
+        if estimates.novelty is not None:
+            novel.append(view.novel(estimates.novelty))
+    difference = [ours - theirs for ours, theirs in zip(model, baseline, strict=True)]
+    return Shift(
+        model=over_subjects(model),
+        baseline=over_subjects(baseline),
+        oracle=over_subjects(oracle) if oracle else None,
+        difference=over_subjects(difference),
+        worst_difference=min(difference),
+        novel=over_subjects(novel) if novel else None,
+    )
+
+
+class _View:
+    """A subject's judged samples, the target in units of one for each type of sensor."""
+
+    def __init__(self, held: HeldOut) -> None:
+        self.held = held
+        self.rate_hz = held.test.rate_hz
+        target = held.target[held.judged]
+        self.is_mag = is_magnetometer()
+        power = np.square(target, dtype=np.float64).mean(axis=0)
+        rms = {kind: np.sqrt(power[self.is_mag == kind].mean()) for kind in (True, False)}
+        self.scale = np.where(self.is_mag, rms[True], rms[False])
+        self.target = self.of(held.target)
+        begin, end = (round(s * self.rate_hz) for s in _TRIAL_S)
+        # Trials lie inside the uninterrupted stretch that is judged.
+        judged_before = np.concatenate([[0], np.cumsum(held.judged)])
+        known = np.isin(held.codes, np.concatenate(list(CODES.values())))
+        inside = known & (held.onsets + begin >= 0) & (held.onsets + end <= len(held.judged))
+        at = held.onsets[inside]
+        whole = judged_before[at + end] - judged_before[at + begin] == end - begin
+        self.onsets = at[whole]
+        self.labels = np.array([condition(int(code)) for code in held.codes[inside][whole]])
+        self.begin, self.end = begin, end
+
+    def scaled(self, meg: Numbers) -> Floats:
+        return np.asarray(meg / self.scale, np.float64)
+
+    def of(self, meg: Numbers) -> Floats:
+        """Judged samples of a MEG."""
+        return np.asarray(meg[self.held.judged] / self.scale, np.float64)
+
+    def explained(self, meg: Numbers) -> float:
+        return metrics.explained_variance(self.target, self.of(meg))
+
+    def novel(self, novelty: Numbers) -> float:
+        hops = self.held.judged.reshape(-1, self.held.test.hop).all(axis=1)
+        return float(np.mean(novelty[hops] > 1))
+
+    def score(self, estimates: Estimates) -> dict[str, float]:
+        estimated = self.of(estimates.meg)
+        scores = {"explained": metrics.explained_variance(self.target, estimated)}
+        r = metrics.correlation_of_sensors(self.target, estimated)
+        for name, which in (("mag", self.is_mag), ("grad", ~self.is_mag)):
+            scores[f"explained {name}"] = metrics.explained_variance(self.target[:, which], estimated[:, which])
+            scores[f"r {name}"] = float(np.median(r[which]))
+        bands = metrics.explained_by_band(self.target, estimated, self.rate_hz)
+        scores |= {f"explained {band}": share for band, share in bands.items()}
+        if len(self.onsets):
+            scores |= self._of_trials(estimates.meg)
+        if estimates.std is not None:
+            recorded, true = self._covered(estimates, 0.9)
+            scores |= {"coverage": true, "coverage recorded": recorded}
+        if estimates.novelty is not None:
+            scores["novel"] = self.novel(estimates.novelty)
+        return scores
+
+    def calibration(self, estimates: Estimates) -> dict[float, tuple[float, float]]:
+        if estimates.std is None:
+            return {}
+        return {level: self._covered(estimates, level) for level in metrics.LEVELS}
+
+    def features(self, signal: Numbers) -> Floats:
+        """Of each trial, the mean of each channel at M170."""
+        if not len(self.onsets):
+            return np.zeros((0, signal.shape[1]))
+        return np.asarray(self._epochs(signal, *RESPONSES_S["M170"]).mean(axis=1), np.float64)
+
+    def evoked(self) -> dict[str, tuple[int, Floats, Floats]]:
+        means = {}
+        for label in np.unique(self.labels):
+            onsets = self.onsets[self.labels == label]
+            recorded, target = (
+                metrics.epochs(meg, onsets, self.begin, self.end).mean(axis=0)
+                for meg in (self.held.test.meg, self.held.target)
+            )
+            means[str(label)] = len(onsets), recorded, target
+        return means
+
+    def topographies(self, estimates: Estimates) -> list[Topography]:
+        if not len(self.onsets):
+            return []
+        return [
+            Topography(
+                name=name,
+                true=tuple(self._field(self.held.target, *span)[self.is_mag].tolist()),
+                estimated=tuple(self._field(estimates.meg, *span)[self.is_mag].tolist()),
+            )
+            for name, span in RESPONSES_S.items()
+        ]
+
+    def traces(self, estimates: Estimates) -> list[Trace]:
+        """From the middle of what is judged."""
+        names = [channel["ch_name"].replace(" ", "") for channel in helmet()["chs"]]
+        middle = np.flatnonzero(self.held.judged)[int(self.held.judged.sum() / 2)]
+        samples = slice(middle, middle + round(_TRACE_S * self.rate_hz))
+        std = None if estimates.std is None else np.repeat(estimates.std, self.held.test.hop, axis=0)
+        return [
+            Trace(
+                channel=name,
+                rate_hz=self.rate_hz,
+                true=tuple(self.held.target[samples, row].tolist()),
+                estimated=tuple(estimates.meg[samples, row].tolist()),
+                std=None if std is None else tuple(std[samples, row].tolist()),
+            )
+            for name, row in ((name, names.index(name)) for name in _TRACE_SENSORS)
+        ]
+
+    def _covered(self, estimates: Estimates, level: float) -> tuple[float, float]:
+        """Of the recorded and of the target MEG."""
+        assert estimates.std is not None
+        judged = self.held.judged
+        std = np.repeat(estimates.std, self.held.test.hop, axis=0)[judged]
+        recorded, target = (
+            metrics.coverage(meg[judged], estimates.meg[judged], std, level)
+            for meg in (self.held.test.meg, self.held.target)
+        )
+        return recorded, target
+
+    def _of_trials(self, meg: Numbers) -> dict[str, float]:
+        scores = {}
+        for name, span in RESPONSES_S.items():
+            true, estimated = (self._field(each, *span)[self.is_mag] for each in (self.held.target, meg))
+            scores[f"topography {name}"] = metrics.topography_correlation(true, estimated)
+        without = [
+            metrics.without_trial_mean(self.scaled(each), self.onsets, self.labels, self.begin, self.end)
+            for each in (self.held.target, meg)
+        ]
+        scores["explained without trial mean"] = metrics.explained_variance(*(x[self.held.judged] for x in without))
+        return scores
+
+    def _field(self, meg: Numbers, begin_s: float, end_s: float) -> Floats:
+        return np.asarray(self._epochs(meg, begin_s, end_s).mean(axis=(0, 1)), np.float64)
+
+    def _epochs(self, signal: Numbers, begin_s: float, end_s: float) -> Floats:
+        return metrics.epochs(signal, self.onsets, round(begin_s * self.rate_hz), round(end_s * self.rate_hz))

@@ -1,0 +1,307 @@
+"""The training loop: one for a CPU, a GPU, and several GPUs under ``torchrun``.
+
+What a step draws depends on the seed and the number of the step alone, so a run that resumes from its checkpoint goes
+on as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.tensorboard import SummaryWriter
+
+from cortexcast_training.checkpoint import load_state, save_state
+from cortexcast_training.montages import interpolation
+from cortexcast_training.net import Net, Parts
+from cortexcast_training.processes import Processes, processes
+from cortexcast_training.recipe import FitSettings, Headset
+from cortexcast_training.scaling import Units
+from cortexcast_training.windows import Windows
+
+CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
+
+_VALIDATION_SEED = 2**32
+"""Beyond every step's, so that validation draws what no step has drawn."""
+
+
+class FitError(Exception):
+    """Training cannot go on. The message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is: said after each step.
+
+    Attributes:
+        step, n_steps: done and in all.
+        explained: share of the training windows' MEG that the net explains, smoothed over steps.
+        validation: the same of held-out subjects, at the token that is streamed; the last known.
+        windows_per_s: throughput.
+    """
+
+    step: int
+    n_steps: int
+    explained: float
+    validation: float | None
+    windows_per_s: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of training.
+
+    Attributes:
+        validation: explained variance of held-out subjects' windows, of the net that is kept.
+        steps: done.
+        seconds: that they took, in this and earlier runs.
+        stopped_early: before all windows were drawn.
+    """
+
+    validation: float
+    steps: int
+    seconds: float
+    stopped_early: bool
+
+
+def fit(
+    net: Net,
+    train: Windows,
+    held_out: Windows,
+    units: Units,
+    settings: FitSettings,
+    folder: Path,
+    say: Callable[[Progress], None] = lambda _: None,
+) -> Fitted:
+    """Train ``net`` in place; it ends as the best that validation saw, the untrained one among them.
+
+    Checkpoints and logs (JSON lines, TensorBoard) are written into ``folder``; a checkpoint found there is resumed.
+
+    Raises:
+        FitError: the checkpoint is of other settings, or the loss is no number.
+        CheckpointError: the checkpoint is damaged, or cannot be written.
+    """
+    with processes() as here:
+        if here.device.type == "cpu":
+            torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // here.n))
+        if settings.batch % here.n:
+            raise FitError(f"a batch of {settings.batch} windows cannot be shared by {here.n} processes")
+        return _Run(net, train, held_out, units, settings, folder, here).to_the_end(say)
+
+
+class Montages:
+    """Headsets, and in which share of the windows each is worn.
+
+    Args:
+        shares: by number of electrodes, as in ``FitSettings``.
+    """
+
+    def __init__(self, shares: Mapping[Headset, float]) -> None:
+        self._shares = np.array(list(shares.values())) / sum(shares.values())
+        self._matrices = torch.from_numpy(np.stack([interpolation(int(n)) for n in shares])).float()
+
+    def wear(self, eeg: Tensor, rng: np.random.Generator) -> Tensor:
+        """What the canonical montage shows, each window ``(n_electrodes, n_samples)`` under one of the headsets."""
+        worn = torch.from_numpy(rng.choice(len(self._shares), size=len(eeg), p=self._shares))
+        return self._matrices[worn].to(eeg.device) @ eeg
+
+
+class _Run:
+    def __init__(
+        self,
+        net: Net,
+        train: Windows,
+        held_out: Windows,
+        units: Units,
+        settings: FitSettings,
+        folder: Path,
+        here: Processes,
+    ) -> None:
+        self.settings, self.folder, self.here = settings, folder, here
+        self.train, self.held_out = train, held_out
+        self.net = net.to(here.device).train()
+        self.wrapped = DistributedDataParallel(self.net) if here.n > 1 else self.net
+        decayed = [p for p in net.parameters() if p.ndim > 1]
+        others = [p for p in net.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=settings.learning_rate,
+        )
+        self.n_steps = max(1, settings.n_windows // settings.batch)
+        self.montages = Montages(settings.montages)
+        self.eeg_unit = units.eeg
+        self.meg_unit = torch.from_numpy(units.meg[:, np.newaxis]).float().to(here.device)
+        self.step, self.seconds, self.explained = 0, 0.0, 0.0
+        self.best, self.best_step = -np.inf, 0
+        self.validation: float | None = None
+        self._resume()
+
+    def to_the_end(self, say: Callable[[Progress], None]) -> Fitted:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        writer = SummaryWriter(str(self.folder / "tensorboard")) if self.here.rank == 0 else None
+        try:
+            if self.validation is None:
+                self._validate(writer)
+            while self.step < self.n_steps and not self._stopped_early:
+                begin = time.perf_counter()
+                explained = self._train_step()
+                self.seconds += time.perf_counter() - begin
+                self.explained += (explained - self.explained) * max(0.02, 1 / self.step)
+                if self.step % self.settings.validate_every == 0 or self.step == self.n_steps:
+                    self._validate(writer)
+                say(Progress(self.step, self.n_steps, self.explained, self.validation, self._windows_per_s))
+        finally:
+            if writer is not None:
+                writer.close()
+        self.net.load_state_dict(load_state(self.folder / BEST)["net"])
+        return Fitted(self.best, self.step, self.seconds, self._stopped_early)
+
+    @property
+    def _stopped_early(self) -> bool:
+        waited = self.step - self.best_step >= self.settings.patience * self.settings.validate_every
+        return waited and self.step < self.n_steps
+
+    @property
+    def _windows_per_s(self) -> float:
+        return self.step * self.settings.batch / self.seconds if self.step else 0.0
+
+    def _train_step(self) -> float:
+        settings = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(self.step, settings.warmup_steps, self.n_steps)
+        rng = np.random.default_rng([settings.seed, self.step, self.here.rank])
+        torch.manual_seed(int(rng.integers(2**63)))  # dropout's
+        n = settings.batch // self.here.n
+        eeg, meg = self._batch(self.train, rng.integers(len(self.train), size=n))
+        eeg = self.montages.wear(eeg, rng)
+        with self._autocast():
+            parts: Parts = self.wrapped(eeg)
+        loss, explained = self._loss(_single(parts), meg)
+        if not torch.isfinite(loss):
+            raise FitError(f"the loss is {loss.item()} at step {self.step}: lower fit.learning_rate")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip)
+        self.optimizer.step()
+        self.step += 1
+        return explained
+
+    def _loss(self, parts: Parts, meg: Tensor) -> tuple[Tensor, float]:
+        """Squared error in units of the data, and the likelihood of its size.
+
+        The fields are orthonormal, so the squared error is that of their strengths and a constant: what the fields
+        cannot give.
+        """
+        net, shape = self.net, self.net.shape
+        n = shape.n_tokens - shape.lookahead
+        target = meg.transpose(1, 2).unflatten(1, (shape.n_tokens, shape.token))[:, :n]
+        given = parts.components.transpose(2, 3)
+        wanted = target @ net.basis
+        power = target.square().sum()
+        squared = ((given - wanted).square().sum() + power - wanted.square().sum()) / target.numel()
+        # The error is detached: where it is large the mean must not be given up in favour of a large variance.
+        error = (target - given.detach() @ net.basis.T).square().mean(dim=2)
+        variance = net.variance(parts)
+        likelihood = 0.5 * (variance.log() + error / variance).mean()
+        explained = 1 - float(squared.detach() * target.numel() / power)
+        return squared + self.settings.variance_weight * likelihood, explained
+
+    def _validate(self, writer: SummaryWriter | None) -> None:
+        """Measure, log and keep."""
+        validation = self.validation = self.here.mean(self._validation())
+        better = validation > self.best
+        if better:
+            self.best, self.best_step = validation, self.step
+        if writer is not None:
+            figures = {"explained": self.explained, "validation": validation, "windows_per_s": self._windows_per_s}
+            self._log(writer, figures)
+            if better:
+                save_state(self.folder / BEST, {"net": self.net.state_dict()})
+            save_state(self.folder / CHECKPOINT, self._state())
+        self.here.wait()
+
+    @torch.no_grad()
+    def _validation(self) -> float:
+        """Explained variance at the streamed token, full montage. The same windows each time."""
+        rng = np.random.default_rng([self.settings.seed, _VALIDATION_SEED, self.here.rank])
+        numbers = rng.integers(len(self.held_out), size=max(1, self.settings.validation_windows // self.here.n))
+        token = self.net.shape.n_tokens - 1 - self.net.shape.lookahead
+        error, power = 0.0, 0.0
+        self.net.eval()
+        for some in np.array_split(numbers, max(1, len(numbers) // self.settings.batch)):
+            eeg, meg = self._batch(self.held_out, some)
+            with self._autocast():
+                parts, _, _ = self.net.streamed(eeg)
+            estimate = self.net.estimate(_single(parts)).meg[:, 0]
+            target = self.net.tokens(meg)[:, token]
+            error += float((estimate - target).square().sum())
+            power += float(target.square().sum())
+        self.net.train()
+        return 1 - error / power
+
+    def _batch(self, windows: Windows, numbers: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        eeg, meg = windows.take(numbers)
+        return torch.from_numpy(eeg).to(self.here.device) / self.eeg_unit, torch.from_numpy(meg).to(
+            self.here.device
+        ) / self.meg_unit
+
+    def _autocast(self) -> torch.autocast:
+        precision = self.settings.precision
+        reduced = precision == "bfloat16" or (precision == "auto" and self.here.device.type == "cuda")
+        return torch.autocast(self.here.device.type, torch.bfloat16, enabled=reduced)
+
+    def _log(self, writer: SummaryWriter, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            writer.add_scalar(name, value, self.step)
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 1), **values}) + "\n")
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "settings": self._all_settings(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "explained": self.explained,
+            "best": self.best,
+            "best_step": self.best_step,
+            "validation": self.validation,
+        }
+
+    def _all_settings(self) -> str:
+        """What a checkpoint must have been made by to be resumed."""
+        net = {"shape": asdict(self.net.shape), "taps": asdict(self.net.taps)}
+        return json.dumps({"fit": self.settings.model_dump(mode="json"), **net})
+
+    def _resume(self) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        state = load_state(path)
+        if state.pop("settings", None) != self._all_settings():
+            raise FitError(f"{path} is of other [net] or [fit] settings: train into another folder, or remove this one")
+        self.net.load_state_dict(state.pop("net"))
+        self.optimizer.load_state_dict(state.pop("optimizer"))
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def _schedule(step: int, warmup: int, n_steps: int) -> float:
+    """The learning rate's share of its peak: a linear rise, then a cosine to nothing (Loshchilov & Hutter 2017)."""
+    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + float(np.cos(np.pi * step / n_steps)))
+
+
+def _single(parts: Parts) -> Parts:
+    """In single precision, whatever the products were computed in."""
+    return Parts(*(part.float() for part in parts))

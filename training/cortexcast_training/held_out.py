@@ -1,0 +1,153 @@
+"""Subjects that nothing was fitted to: what they are judged on, and of simulated ones, the best that can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cortexcast_models.preprocessing import Preprocessor
+from cortexcast_training.baselines import fir_taps
+from cortexcast_training.datasets import Simulated, as_recording
+from cortexcast_training.head import HeadSettings, draw_head
+from cortexcast_training.oracle import oracle, response
+from cortexcast_training.prepare import PrepareSettings, montage_map, prepare
+from cortexcast_training.recipe import SimulatedData
+from cortexcast_training.recording import Recording, RecordingError
+from cortexcast_training.sensor_noise import NoiseSettings
+from cortexcast_training.simulator import RATE_HZ, simulate
+from cortexcast_training.sources import SourceSettings, draw_sources, patch_fields
+from cortexcast_training.streamed import Estimates
+from cortexcast_training.virtual_helmet import virtual_helmet_map
+from cortexcast_training.wiener import Taps
+from cortexcast_training.windows import Prepared
+
+BAYES, STATE_KNOWN, OWN_WIENER = "Bayes oracle", "states known", "own Wiener, true covariances"
+
+OWN_SHARE = 0.5
+"""Of a recording, its beginning: for estimates that are fitted to the subject's own data."""
+
+WARM_UP_S = 2.0
+"""Of the rest, given to the methods but not judged: the window of a model fills up."""
+
+LAST_S = 0.2
+"""Likewise at the end, where a look-ahead has nothing to read."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A subject to judge methods on.
+
+    Attributes:
+        own: what the subject's own linear estimates may be fitted to.
+        test: what all methods estimate.
+        judged: bool ``(n,)``, the samples of ``test`` that count.
+        onsets: int64 ``(n_events,)``, samples of ``test``, as late as the preprocessing makes everything.
+        codes: int64 ``(n_events,)``, of the events.
+        bounds: estimates of ``test`` by who knows the truth; empty for recorded subjects.
+    """
+
+    own: Prepared
+    test: Prepared
+    judged: NDArray[np.bool_]
+    onsets: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    bounds: Mapping[str, Estimates]
+
+    @property
+    def target(self) -> NDArray[np.float32]:
+        """What an estimate is judged against: the noise-free MEG where it is known, else the recorded."""
+        return self.test.meg if self.test.true_meg is None else self.test.true_meg
+
+
+def held_out(recording: Recording, settings: PrepareSettings) -> HeldOut:
+    """Prepare a recording and split it: the subject's own data first, then what is judged.
+
+    Raises:
+        RecordingError: it cannot be prepared, or is too short to be split.
+    """
+    return _split(recording, prepare(recording, settings), {})
+
+
+def simulated_held_out(subject: Simulated, settings: PrepareSettings, lookahead: int) -> HeldOut:
+    """Simulate a subject, and estimate its MEG by what only a simulation knows.
+
+    Args:
+        subject: whom.
+        settings: the model's.
+        lookahead: hops that the model, and so the oracle, may read after the one that is estimated.
+    """
+    data = subject.data
+    head, sources = draw_head(data.head, subject.seed), draw_sources(data.sources)
+    simulation = simulate(head, sources, data.recording, subject.seed)
+    recording = as_recording(subject.subject, head, simulation)
+    prepared = prepare(recording, settings)
+    to_montage = montage_map(recording)
+    hop, rate_hz = settings.hop, prepared.rate_hz
+    preprocessor = Preprocessor(settings.preprocessing, RATE_HZ, len(simulation.eeg), hop)
+    blocks = preprocessor.push(simulation.eeg - simulation.artefact_eeg)
+    clean = (to_montage @ np.concatenate([block.data for block in blocks], axis=1)).T
+    taps = fir_taps(rate_hz)
+    known = oracle(
+        patch_fields(head, sources),
+        sources,
+        data.recording.noise,
+        to_montage,
+        virtual_helmet_map(recording.dev_head_t, recording.good_sensors),
+        response(settings.preprocessing, RATE_HZ),
+        taps,
+    )
+    ahead = Taps(taps.back, min(lookahead * hop, taps.ahead), taps.step)
+    bounds = {
+        BAYES: known.bayes(clean, hop, lookahead, ahead),
+        STATE_KNOWN: known.with_states(clean, simulation.states, RATE_HZ, ahead),
+        OWN_WIENER: known.own_wiener(clean, taps),
+    }
+    return _split(recording, prepared, bounds)
+
+
+def shifts(data: SimulatedData) -> dict[str, SimulatedData]:
+    """Subjects unlike those of the training data, in one respect each."""
+
+    def head(**changes: float) -> SimulatedData:
+        return data.model_copy(update={"head": HeadSettings(**{**data.head.model_dump(), **changes})})
+
+    fewer = SourceSettings(**{**data.sources.model_dump(), "states": max(2, data.sources.states // 2)})
+    noise = NoiseSettings(**{**data.recording.noise.model_dump(), "eeg_v": 2 * data.recording.noise.eeg_v})
+    return {
+        "half as many states, elsewhere": data.model_copy(update={"sources": fewer}),
+        "half the SNR of the EEG": data.model_copy(
+            update={"recording": data.recording.model_copy(update={"noise": noise})}
+        ),
+        "skull conductivity varies three times as much": head(skull_log_sd=3 * data.head.skull_log_sd),
+        "helmet varies three times as much": head(
+            helmet_shift_sd_m=3 * data.head.helmet_shift_sd_m,
+            helmet_rotation_sd_deg=3 * data.head.helmet_rotation_sd_deg,
+        ),
+    }
+
+
+def _split(recording: Recording, prepared: Prepared, bounds: Mapping[str, NDArray[np.float64]]) -> HeldOut:
+    cut = round(OWN_SHARE * len(prepared.good)) * prepared.hop
+    rate_hz = prepared.rate_hz
+    test = prepared.part(cut / rate_hz, prepared.duration_s)
+    judged = np.repeat(test.good, test.hop)
+    judged[: round(WARM_UP_S * rate_hz)] = False
+    judged[len(judged) - round(LAST_S * rate_hz) :] = False
+    if judged.sum() < 2 * round(WARM_UP_S * rate_hz):
+        raise RecordingError(f"{recording.name}: {prepared.duration_s:g} s are too short to judge an estimate on")
+    onsets = np.round(recording.events[:, 0] * rate_hz / recording.rate_hz).astype(np.int64) - cut
+    inside = (onsets >= 0) & (onsets < len(test.eeg))
+    return HeldOut(
+        own=prepared.part(0.0, cut / rate_hz),
+        test=test,
+        judged=judged,
+        onsets=onsets[inside],
+        codes=recording.events[inside, 1],
+        bounds={
+            name: Estimates(np.asarray(estimate[cut : cut + len(test.eeg)], np.float32))
+            for name, estimate in bounds.items()
+        },
+    )

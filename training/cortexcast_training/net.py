@@ -1,0 +1,261 @@
+"""The net: a window of EEG in, the MEG of its tokens and how uncertain it is out.
+
+A brain that switches among network states is a mixture of Gaussians. The best estimate of MEG for it is the mean of
+the states' linear maps, weighted by how probable each state is given the EEG. The net has that form: a transformer
+reads the window and weights ``n_experts`` linear maps, beside a population Wiener filter that is not trained. Both the
+residual and the experts' maps give ``n_components`` fields, the principal ones of the training data's MEG.
+
+What is streamed is the estimate of the token that lies the look-ahead before the window's end. In training every token
+that has its look-ahead is estimated.
+
+The net reads white EEG: principal components of unit variance, since neighbouring electrodes show nearly the same and
+what tells states apart is in the small differences. A window is divided by its RMS and its estimate multiplied by it,
+so EEG twice as large gives MEG twice as large, whatever the amplifier's gain or the thickness of a skull.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cortexcast_training.wiener import Taps
+
+_SMALLEST_RMS = 1e-3
+"""Of white EEG, where the training data's is one: less is a dead signal, not one to amplify."""
+
+_SMALLEST_POWER = 1e-2
+
+
+@dataclass(frozen=True)
+class NetShape:
+    """Sizes of the net.
+
+    Attributes:
+        n_electrodes: of the canonical montage.
+        n_white: principal components of their signals.
+        n_sensors: of the helmet.
+        n_components: fields that the trained part can give.
+        n_tokens: of a window, and
+        token: samples of each; the estimate of a hop is that of one token.
+        lookahead: tokens that a window holds after the one that is streamed.
+        width, n_layers, n_heads: of the transformer.
+        n_filters: learned spatial filters whose log power each token carries.
+        n_experts: linear maps that it mixes.
+        dropout: share of activations that are set to zero while training.
+    """
+
+    n_electrodes: int
+    n_white: int
+    n_sensors: int
+    n_components: int
+    n_tokens: int
+    token: int
+    lookahead: int
+    width: int = 128
+    n_layers: int = 4
+    n_heads: int = 4
+    n_filters: int = 128
+    n_experts: int = 32
+    dropout: float = 0.0
+
+
+class Estimate(NamedTuple):
+    """MEG of ``n`` tokens, in units of the training data's MEG.
+
+    Attributes:
+        meg: ``(batch, n, n_sensors, token)``.
+        variance: ``(batch, n, n_sensors)``, of the error of each sample of ``meg``.
+    """
+
+    meg: Tensor
+    variance: Tensor
+
+
+class Parts(NamedTuple):
+    """What the estimate of ``n`` tokens is made of.
+
+    Attributes:
+        tokens: ``(batch, n, n_white, token)`` of white EEG.
+        weights: ``(batch, n, n_experts)``, of each expert; they add up to one.
+        components: ``(batch, n, n_components, token)``, the strength of each field.
+        variance: ``(batch, n, n_components)``, of each strength.
+    """
+
+    tokens: Tensor
+    weights: Tensor
+    components: Tensor
+    variance: Tensor
+
+
+@dataclass(frozen=True)
+class Linear:
+    """What linear analysis of the training data gives the net, and training leaves as it is.
+
+    Attributes:
+        whitener: ``(n_white, n_electrodes)``, gives the EEG's principal components, each of unit variance.
+        basis: ``(n_sensors, n_components)``, orthonormal fields.
+        wiener: ``(n_components, n_electrodes, n_taps)``, the population filter to the strengths of these fields.
+        taps: of that filter.
+        noise: ``(n_sensors,)``, variance that no EEG predicts: where the learning of the error's variance begins.
+    """
+
+    whitener: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    wiener: NDArray[np.float32]
+    taps: Taps
+    noise: NDArray[np.float32]
+
+
+class Net(nn.Module):
+    """Estimate MEG from windows of EEG.
+
+    Args:
+        shape: the sizes.
+        linear: what is known before training.
+    """
+
+    whitener: Tensor
+    basis: Tensor
+    wiener: Tensor
+
+    def __init__(self, shape: NetShape, linear: Linear) -> None:
+        super().__init__()
+        self.shape = shape
+        self.taps = linear.taps
+        self.register_buffer("whitener", torch.from_numpy(linear.whitener))
+        self.register_buffer("wiener", torch.from_numpy(linear.wiener))
+        self.register_buffer("basis", torch.from_numpy(linear.basis))
+        width, inputs = shape.width, shape.n_white * shape.token
+        self.filters = nn.Linear(shape.n_white, shape.n_filters, bias=False)
+        self.embed = nn.Linear(inputs + shape.n_filters, width)
+        self.place = nn.Parameter(0.02 * torch.randn(shape.n_tokens, width))
+        self.blocks = nn.ModuleList(Block(width, shape.n_heads, shape.dropout) for _ in range(shape.n_layers))
+        self.norm = nn.LayerNorm(width)
+        self.gate = nn.Linear(width, shape.n_experts)
+        self.experts = nn.Parameter(0.01 * torch.randn(shape.n_experts, shape.n_components, shape.n_white))
+        self.residual = nn.Linear(width, shape.n_components * shape.token)
+        self.log_variance = nn.Linear(width, shape.n_components)
+        self.log_noise = nn.Parameter(torch.from_numpy(linear.noise).log())
+        # Training starts at the Wiener filter: what comes beside it is nearly nothing.
+        for layer in (self.residual, self.log_variance):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, eeg: Tensor) -> Parts:
+        """The parts of the estimate of every token of the windows that has its look-ahead.
+
+        Args:
+            eeg: ``(batch, n_electrodes, n_tokens * token)``, average referenced, in units of the training data's EEG.
+        """
+        n = self.shape.n_tokens - self.shape.lookahead
+        tokens, rms = self.white(eeg)
+        linear = self.tokens(self.filter(functional.pad(eeg, (self.taps.back, self.taps.ahead))))
+        return self.parts(self.hidden(tokens / rms)[:, :n], tokens[:, :n], linear[:, :n], rms)
+
+    def streamed(self, eeg: Tensor) -> tuple[Parts, Tensor, Tensor]:
+        """The last of these tokens: all that a server needs.
+
+        Args:
+            eeg: as for ``forward``.
+
+        Returns:
+            The parts of its estimate; all tokens of the windows, divided by the window's RMS; and what the transformer
+            makes of these, ``(batch, n_tokens, width)``.
+        """
+        shape = self.shape
+        tokens, rms = self.white(eeg)
+        hidden = self.hidden(tokens / rms)
+        this = slice(shape.n_tokens - 1 - shape.lookahead, shape.n_tokens - shape.lookahead)
+        read = eeg[:, :, this.start * shape.token - self.taps.back : this.stop * shape.token + self.taps.ahead]
+        parts = self.parts(hidden[:, this], tokens[:, this], self.tokens(self.filter(read)), rms)
+        return parts, tokens / rms, hidden
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """What the transformer makes of each token in its window, ``(batch, n_tokens, width)``.
+
+        Every token reads the whole window, so those in the middle have more than the look-ahead. They are easier, and
+        learning them helps the one that is streamed: with causal attention, training takes twice as long.
+
+        Args:
+            tokens: ``(batch, n_tokens, n_white, token)`` of white EEG, divided by the window's RMS.
+        """
+        power = self.filters(tokens.transpose(2, 3)).square().mean(dim=2)
+        features = torch.cat([tokens.flatten(2), torch.log(power + _SMALLEST_POWER)], dim=2)
+        hidden = self.embed(features) + self.place
+        for block in self.blocks:
+            hidden = block(hidden)
+        normed: Tensor = self.norm(hidden)
+        return normed
+
+    def parts(self, hidden: Tensor, tokens: Tensor, linear: Tensor, rms: Tensor) -> Parts:
+        """What the estimate of these tokens is made of, be they all of a window or some.
+
+        Args:
+            hidden: ``(batch, n, width)``.
+            tokens: ``(batch, n, n_white, token)`` of white EEG.
+            linear: ``(batch, n, n_components, token)``, the Wiener filter's estimate.
+            rms: ``(batch, 1, 1, 1)`` of the window.
+        """
+        weights = self.gate(hidden).softmax(dim=-1)
+        mixed = torch.einsum("btk,kce->btce", weights, self.experts)
+        residual = self.residual(hidden).unflatten(2, (self.shape.n_components, self.shape.token))
+        return Parts(
+            tokens=tokens,
+            weights=weights,
+            components=linear + mixed @ tokens + rms * residual,
+            variance=rms.square().squeeze(-1) * self.log_variance(hidden.detach()).exp(),
+        )
+
+    def estimate(self, parts: Parts) -> Estimate:
+        """The sensors' estimate."""
+        # One product of two large matrices: several times faster than one for each token.
+        meg = (parts.components.transpose(2, 3) @ self.basis.T).transpose(2, 3)
+        return Estimate(meg, self.variance(parts))
+
+    def variance(self, parts: Parts) -> Tensor:
+        """Of the error of each sensor's samples, ``(batch, n, n_sensors)``."""
+        return parts.variance @ self.basis.square().T + self.log_noise.exp()
+
+    def white(self, eeg: Tensor) -> tuple[Tensor, Tensor]:
+        """White tokens ``(batch, n_tokens, n_white, token)`` of windows, and the RMS of each, ``(batch, 1, 1, 1)``."""
+        tokens = self.tokens(self.whitener @ eeg)
+        return tokens, tokens.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(_SMALLEST_RMS)
+
+    def filter(self, eeg: Tensor) -> Tensor:
+        """The Wiener filter's strengths of the fields, where all of its taps are: ``(batch, n_components, n)``."""
+        return functional.conv1d(eeg, self.wiener, dilation=self.taps.step)
+
+    def tokens(self, signal: Tensor) -> Tensor:
+        """Cut ``(batch, n_channels, n_samples)`` into ``(batch, n_samples // token, n_channels, token)``."""
+        cut: Tensor = signal.unflatten(2, (-1, self.shape.token))
+        return cut.transpose(1, 2)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block (Xiong et al., *ICML* 2020)."""
+
+    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.read = nn.Linear(width, 3 * width)
+        self.write = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Update ``hidden``, ``(batch, n_tokens, width)``."""
+        query, key, value = self.read(self.norm_attention(hidden)).unflatten(2, (3, self.n_heads, -1)).unbind(dim=2)
+        attended = functional.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        )
+        hidden = hidden + self.dropout(self.write(attended.transpose(1, 2).flatten(2)))
+        updated: Tensor = hidden + self.dropout(self.mlp(self.norm_mlp(hidden)))
+        return updated

@@ -1,0 +1,63 @@
+"""How far a window of EEG is from the training data: a Mahalanobis distance of what characterises it.
+
+That is the power of its principal components in excess of what is usual, and what the transformer makes of it, averaged
+over the window (Lee et al., *NeurIPS* 2018). A lack of power does not count: a headset with few electrodes has many
+components without any. One is the 99th percentile of subjects that were not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from cortexcast_training.net import NetShape
+
+_QUANTILE = 0.99
+_RIDGE = 1e-3
+
+
+class Novelty(nn.Module):
+    """Score windows.
+
+    Args:
+        shape: of the net.
+    """
+
+    mean: Tensor
+    whitener: Tensor
+    unit: Tensor
+
+    def __init__(self, shape: NetShape) -> None:
+        super().__init__()
+        size = shape.n_white + shape.width
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("whitener", torch.eye(size))
+        self.register_buffer("unit", torch.ones(()))
+
+    def features(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """What characterises windows, ``(batch, n_features)``.
+
+        Args:
+            tokens: ``(batch, n_tokens, n_white, token)`` of white EEG, divided by the window's RMS.
+            hidden: ``(batch, n_tokens, width)``, what the transformer makes of them.
+        """
+        power = tokens.square().mean(dim=(1, 3))
+        return torch.cat([torch.log(power.clamp_min(1.0)), hidden.mean(dim=1)], dim=1)
+
+    def forward(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """The score, ``(batch,)``."""
+        return ((self.features(tokens, hidden) - self.mean) @ self.whitener).square().mean(dim=1) / self.unit
+
+    @torch.no_grad()
+    def calibrate(self, train: Iterable[Tensor], held_out: Iterable[Tensor]) -> None:
+        """Learn what is usual from features of training subjects, and the unit from those of others."""
+        features = torch.cat(list(train)).double()
+        self.mean.copy_(features.mean(dim=0))
+        covariance = torch.cov(features.T)
+        covariance += _RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
+        values, vectors = torch.linalg.eigh(covariance)
+        self.whitener.copy_(vectors / values.sqrt())
+        others = torch.cat(list(held_out)).float()
+        self.unit.copy_(((others - self.mean) @ self.whitener).square().mean(dim=1).quantile(_QUANTILE))

@@ -1,0 +1,137 @@
+"""A recipe: everything that makes a model, in one TOML file. An unknown key is an error."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from cortexcast_models.manifest import BundleName, Strict, Version
+from cortexcast_training.head import HeadSettings
+from cortexcast_training.prepare import PrepareSettings
+from cortexcast_training.simulator import SimulationSettings
+from cortexcast_training.sources import SourceSettings
+from cortexcast_training.wiener import Taps
+
+Headset = Literal["70", "64", "32", "19", "14", "8"]
+"""The number of electrodes, as ``montages.MONTAGES`` has them."""
+
+
+class SimulatedData(Strict):
+    """Subjects to simulate. Each has a head, sources' time courses and noise of its own."""
+
+    train: PositiveInt
+    """Subjects to train on."""
+    validation: PositiveInt
+    """Others, to know when to stop."""
+    seed: NonNegativeInt = 0
+    head: HeadSettings = HeadSettings()
+    sources: SourceSettings = SourceSettings()
+    recording: SimulationSettings = SimulationSettings()
+
+
+class RecordedData(Strict):
+    """Recordings to train on: a folder in the layout of BIDS, or of any files with EEG and MEG."""
+
+    folder: str
+    validation: tuple[str, ...] = Field(min_length=1)
+    """Subjects that are not trained on, to know when to stop."""
+    held_out: tuple[str, ...] = Field(())
+    """Subjects that are not touched: for `cortexcast evaluate`."""
+
+
+class NetSettings(Strict):
+    """Sizes of the net; see ``net.NetShape``."""
+
+    n_components: int = Field(72, ge=1, le=306)
+    n_tokens: PositiveInt = 25
+    """Hops of a window."""
+    lookahead: NonNegativeInt = 2
+    """Hops."""
+    wiener_back_s: PositiveFloat = 0.1
+    """How far back the Wiener filter reads; ahead it reads as far as the look-ahead lets it."""
+    wiener_step: PositiveInt = 2
+    """Of which it reads every so many-th sample. The EEG ends at 40 Hz, so every second one of 200 Hz tells all."""
+    width: PositiveInt = 128
+    n_layers: PositiveInt = 4
+    n_heads: PositiveInt = 4
+    n_filters: PositiveInt = 128
+    n_experts: PositiveInt = 64
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class FitSettings(Strict):
+    """How to train."""
+
+    seed: NonNegativeInt = 0
+    n_windows: PositiveInt = 500_000
+    """Drawn in all, by all processes together."""
+    batch: PositiveInt = 64
+    """Windows a step, of all processes together."""
+    learning_rate: PositiveFloat = 3e-3
+    """At its peak; it rises over the first steps and falls as a cosine."""
+    warmup_steps: PositiveInt = 100
+    weight_decay: float = Field(0.01, ge=0)
+    clip: PositiveFloat = 1.0
+    """Of the gradient's norm."""
+    variance_weight: PositiveFloat = 0.1
+    """Of the error's likelihood, beside the squared error."""
+    montages: dict[Headset, PositiveFloat] = Field(
+        {"70": 0.5, "64": 0.1, "32": 0.1, "19": 0.1, "14": 0.1, "8": 0.1}, min_length=1
+    )
+    """In which share of the windows only the electrodes of a headset of so many are worn."""
+    validate_every: PositiveInt = 500
+    """Steps."""
+    validation_windows: PositiveInt = 512
+    patience: PositiveInt = 10
+    """Validations without a better one before training stops."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the matrix products; ``auto`` takes bfloat16 on a GPU. A CPU with AVX512-BF16 or AMX gains by it too."""
+    threads: NonNegativeInt = 0
+    """Of a CPU; 0 takes all cores."""
+
+
+class BundleSettings(Strict):
+    """What the bundle is called."""
+
+    name: BundleName
+    version: Version = "1.0.0"
+    description: str
+
+
+class Recipe(Strict):
+    """Everything that makes a model of MEG."""
+
+    simulation: SimulatedData | None = None
+    recordings: RecordedData | None = None
+    prepare: PrepareSettings = PrepareSettings()
+    net: NetSettings = NetSettings()
+    fit: FitSettings = FitSettings()
+    bundle: BundleSettings
+
+    @model_validator(mode="after")
+    def _of_one_source(self) -> Self:
+        if (self.simulation is None) == (self.recordings is None):
+            raise ValueError("give either [simulation] or [recordings]")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        net, hop = self.net, self.prepare.hop
+        if net.width % net.n_heads:
+            raise ValueError(f"net.width {net.width} is not a multiple of net.n_heads {net.n_heads}")
+        before = (net.n_tokens - 1 - net.lookahead) * hop
+        if before < self.wiener_taps.back:
+            raise ValueError(
+                f"net.wiener_back_s reads {self.wiener_taps.back} samples back, of which {net.n_tokens} tokens of "
+                f"{hop} hold {max(before, 0)} with a look-ahead of {net.lookahead}: give more net.n_tokens"
+            )
+        return self
+
+    @property
+    def wiener_taps(self) -> Taps:
+        """What the Wiener filter reads."""
+        net, rate_hz = self.net, self.prepare.preprocessing.resample.rate_hz
+        step = net.wiener_step
+        ahead = net.lookahead * self.prepare.hop
+        return Taps(round(net.wiener_back_s * rate_hz / step) * step, ahead // step * step, step)

@@ -1,0 +1,150 @@
+"""What an evaluation found: one JSON file, and all that a model card says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from cortexcast_models.manifest import Strict
+from cortexcast_training.metrics import Interval
+
+
+class ResultsError(Exception):
+    """A file of results cannot be read. The message says why and what to do."""
+
+
+class MethodResult(Strict):
+    """One method.
+
+    Metrics are named ``explained`` (variance, each type of sensors in units of its own RMS), ``explained mag`` and
+    ``grad``, ``r mag`` and ``grad`` (median over sensors), ``explained <band>``, ``explained without trial mean``,
+    ``topography M100`` and ``M170`` (r over magnetometers), ``coverage`` and ``coverage recorded`` (of the true and the
+    recorded MEG by 90 % intervals) and ``novel`` (share of hops).
+    """
+
+    metrics: dict[str, Interval]
+    explained: dict[str, float]
+    """Variance, by subject."""
+    gap_closed: Interval | None = None
+    """Between the population's FIR-Wiener filter and the oracle."""
+
+
+class Headset(Strict):
+    """The model, and the population's FIR-Wiener filter, with fewer electrodes."""
+
+    electrodes: int
+    model: Interval
+    baseline: Interval
+
+
+class Shift(Strict):
+    """Subjects unlike the training data."""
+
+    model: Interval
+    """Explained variance, as the next."""
+    baseline: Interval
+    oracle: Interval | None = None
+    difference: Interval
+    worst_difference: float
+    """Of one subject: the model less the population's FIR-Wiener filter."""
+    novel: Interval | None = None
+    """Share of hops that the model says are unlike its training data."""
+
+
+class Topography(Strict):
+    """The mean field over subjects and trials, magnetometers alone, in T."""
+
+    name: str
+    true: tuple[float, ...] = Field(strict=False)
+    estimated: tuple[float, ...] = Field(strict=False)
+
+
+class Trace(Strict):
+    """Some seconds of one sensor of one subject, in T or T/m."""
+
+    channel: str
+    rate_hz: float
+    true: tuple[float, ...] = Field(strict=False)
+    estimated: tuple[float, ...] = Field(strict=False)
+    std: tuple[float, ...] | None = Field(None, strict=False)
+    """Of the error."""
+
+
+class Level(Strict):
+    """How many values lie inside the interval of one level."""
+
+    level: float
+    recorded: Interval
+    true: Interval
+
+
+class Learning(Strict):
+    """One model of a learning curve."""
+
+    of: Literal["heads", "parameters"]
+    amount: float
+    explained: Interval
+    gap_closed: Interval | None = None
+
+
+class Streaming(Strict):
+    """How fast the bundle ran, one thread."""
+
+    windows_per_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+class Results(Strict):
+    """Everything that an evaluation found."""
+
+    data: Literal["simulated", "recorded"]
+    """Of the held-out subjects."""
+    trained_on: Literal["physics", "simulated", "recorded"]
+    """Of the model."""
+    model: str
+    """Name and version."""
+    digest: str
+    """Of the bundle."""
+    command: str
+    """That gave these results."""
+    subjects: tuple[str, ...] = Field(strict=False)
+    judged_s: float
+    """Seconds of all subjects together."""
+    rate_hz: float
+    """Samples a second of a sensor."""
+    methods: dict[str, MethodResult]
+    """By name; the model's is ``model``."""
+    headsets: tuple[Headset, ...] = Field((), strict=False)
+    shifts: dict[str, Shift] = Field(default_factory=dict)
+    calibration: tuple[Level, ...] = Field((), strict=False)
+    decoding: dict[str, Interval] = Field(default_factory=dict)
+    """Area under the ROC curve, face against scrambled, of single trials by what is decoded from."""
+    topographies: tuple[Topography, ...] = Field((), strict=False)
+    traces: tuple[Trace, ...] = Field((), strict=False)
+    learning: tuple[Learning, ...] = Field((), strict=False)
+    streaming: Streaming | None = None
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write them, as a whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def read_results(path: Path) -> Results:
+    """Read what ``write_results`` wrote.
+
+    Raises:
+        ResultsError: there is no such file, or it is damaged or of another version.
+    """
+    try:
+        return Results.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise ResultsError(f"{path} holds no results of this version ({first}): evaluate again") from None

@@ -1,0 +1,109 @@
+"""A bundle run over a prepared recording hop by hop, as the server runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from cortexcast_models.bundle import Bundle, BundleError
+from cortexcast_training.windows import Prepared
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What a method makes of a recording.
+
+    Attributes:
+        meg: ``(n, n_sensors)`` in T and T/m.
+        std: ``(n_hops, n_sensors)``, of the error; None where the method gives none.
+        novelty: ``(n_hops,)``, above one where the EEG is unlike the training data; None likewise.
+    """
+
+    meg: Singles
+    std: Singles | None = None
+    novelty: Singles | None = None
+
+
+Method = Callable[[Prepared], Estimates]
+"""Estimates MEG from the EEG of a prepared recording."""
+
+
+class StreamedModel:
+    """A bundle's graph in ONNX Runtime on one thread.
+
+    The recording begins at rest, as a stream does: what lies before it is zero. What follows it, the look-ahead's
+    last hops lack; their estimate is zero.
+
+    Args:
+        bundle: of MEG, without recurrent state.
+
+    Raises:
+        BundleError: the graph cannot be run, or has a state.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.manifest = bundle.manifest
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(bundle.model_path, options, ["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own classes have no common public root
+            raise BundleError(f"{bundle.model_path} is not a graph that ONNX Runtime reads: {error}") from None
+        if any(tensor.role == "state" for tensor in self.manifest.inputs):
+            raise BundleError(f"{bundle.directory} has a recurrent state: only graphs without one can be evaluated")
+        (eeg,) = self.manifest.inputs
+        self._eeg = eeg
+        self._outputs = {tensor.role: tensor.name for tensor in self.manifest.outputs}
+        self.seconds: list[float] = []
+        """How long each run of the graph took."""
+
+    def __call__(self, recording: Prepared) -> Estimates:
+        """Estimate all hops of a recording at the model's rate.
+
+        Raises:
+            BundleError: the model's hop, rate or electrodes are not the recording's.
+        """
+        manifest = self.manifest
+        self._check(recording)
+        hop, lookahead, n_hops = manifest.hop, manifest.lookahead // manifest.hop, len(recording.good)
+        padded = np.pad(recording.eeg, ((manifest.window - hop, 0), (0, 0))).T.astype(np.float32)
+        given: dict[str, list[Singles]] = {role: [] for role in self._outputs}
+        for first in range(n_hops):
+            window = np.ascontiguousarray(padded[:, first * hop : first * hop + manifest.window])
+            begin = time.perf_counter()
+            outputs = self._session.run(list(self._outputs.values()), {self._eeg.name: window.reshape(self._eeg.shape)})
+            self.seconds.append(time.perf_counter() - begin)
+            for role, output in zip(self._outputs, outputs, strict=True):
+                given[role].append(output)
+        meg = np.stack([each.reshape(-1, hop).T for each in given["estimate"]])
+        std = np.stack([each.reshape(-1) for each in given["std"]]) if "std" in given else None
+        novelty = np.concatenate([each.reshape(1) for each in given["novelty"]]) if "novelty" in given else None
+        return Estimates(
+            meg=_earlier(meg, lookahead).reshape(-1, meg.shape[2]),
+            std=None if std is None else _earlier(std, lookahead),
+            novelty=novelty,
+        )
+
+    def _check(self, recording: Prepared) -> None:
+        manifest = self.manifest
+        kinds = {
+            "samples a second": (manifest.preprocessing.resample.rate_hz, recording.rate_hz),
+            "samples a hop": (manifest.hop, recording.hop),
+            "electrodes": (len(manifest.montage), recording.eeg.shape[1]),
+        }
+        for what, (ours, theirs) in kinds.items():
+            if ours != theirs:
+                raise BundleError(f"{manifest.name} wants {ours:g} {what}, the prepared recording has {theirs:g}")
+
+
+def _earlier(hops: Singles, n: int) -> Singles:
+    """What was estimated ``n`` hops later, of each hop; zero of the last ones."""
+    return np.concatenate([hops[n:], np.zeros_like(hops[: min(n, len(hops))])])

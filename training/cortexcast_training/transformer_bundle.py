@@ -1,0 +1,198 @@
+"""A trained net as a bundle: the ONNX graph of one hop, its golden tensors, its manifest."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cortexcast_models.bundle import Bundle, pack_golden, write_bundle
+from cortexcast_models.manifest import Metric, Preprocessing
+from cortexcast_training.manifest_fields import channels, montage, tensor
+from cortexcast_training.net import Net
+from cortexcast_training.novelty import Novelty
+from cortexcast_training.scaling import Units
+
+MODEL, GOLDEN = "model.onnx", "golden.npz"
+OPSET = 18
+TOLERANCE = 1e-4
+"""The greatest deviation of ONNX Runtime from torch, as a share of an output's RMS."""
+
+_OUTPUTS = ("meg", "meg_std", "novelty")
+
+
+class ExportError(Exception):
+    """The graph does not compute what the net does."""
+
+
+class Hop(nn.Module):
+    """What the server runs once a hop: a window of EEG in volts in, the estimate of one hop in T and T/m out."""
+
+    eeg_unit: Tensor
+    meg_unit: Tensor
+
+    def __init__(self, net: Net, novelty: Novelty, units: Units) -> None:
+        super().__init__()
+        self.net = net
+        self.novelty = novelty
+        self.register_buffer("eeg_unit", torch.tensor(units.eeg))
+        self.register_buffer("meg_unit", torch.from_numpy(units.meg).float())
+
+    def forward(self, eeg: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Estimate the token that lies the look-ahead before the window's end.
+
+        Args:
+            eeg: ``(n_electrodes, n_samples)``.
+
+        Returns:
+            The MEG ``(n_sensors, token)``, its standard deviation ``(n_sensors,)``, the novelty ``(1,)``.
+        """
+        scaled = (eeg / self.eeg_unit).unsqueeze(0)
+        parts, tokens, hidden = self.net.streamed(scaled)
+        meg, variance = self.net.estimate(parts)
+        novelty = self.novelty(tokens, hidden)
+        return meg[0, 0] * self.meg_unit[:, None], variance[0, 0].sqrt() * self.meg_unit, novelty
+
+
+@dataclass(frozen=True)
+class About:
+    """What a bundle says of itself, beside its numbers."""
+
+    name: str
+    version: str
+    description: str
+    trained_on: str
+    data: Sequence[str]
+    train_subjects: Sequence[str]
+    held_out_subjects: Sequence[str]
+    built_by: str
+    licence: str
+    intended_use: str
+    metrics: Sequence[Metric] = ()
+
+
+def export(
+    directory: Path,
+    hop: Hop,
+    preprocessing: Preprocessing,
+    golden_eeg: NDArray[np.float32],
+    about: About,
+    other_files: Mapping[str, bytes] | None = None,
+) -> tuple[Bundle, float]:
+    """Write the bundle.
+
+    Args:
+        directory: the new bundle's folder.
+        hop: the graph.
+        preprocessing: of the EEG that the net was trained on.
+        golden_eeg: ``(n_electrodes, n_samples)`` in volts, a window.
+        about: what the manifest says.
+        other_files: to lie in the bundle too, such as the model card, by name.
+
+    Returns:
+        The bundle, and the greatest deviation of ONNX Runtime from torch, as a share of an output's RMS.
+
+    Raises:
+        ExportError: that deviation is more than ``TOLERANCE``.
+        BundleError: ``directory`` holds something that is not a bundle.
+    """
+    hop.eval()
+    eeg = torch.from_numpy(golden_eeg)
+    with torch.no_grad():
+        expected = dict(zip(_OUTPUTS, (output.numpy() for output in hop(eeg)), strict=True))
+    graph = _graph(hop, eeg)
+    deviation = _parity(graph, golden_eeg, expected)
+    files = {**(other_files or {}), MODEL: graph, GOLDEN: pack_golden({"eeg": golden_eeg, **expected})}
+    return write_bundle(directory, _fields(hop, preprocessing, about), files), deviation
+
+
+def _graph(hop: Hop, eeg: Tensor) -> bytes:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / MODEL
+        torch.onnx.export(
+            hop,
+            (eeg,),
+            path,
+            input_names=["eeg"],
+            output_names=list(_OUTPUTS),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            optimize=True,
+            verbose=False,
+        )
+        return path.read_bytes()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of itself: that torchvision is absent, and what it uses that is deprecated."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _parity(graph: bytes, eeg: NDArray[np.float32], expected: Mapping[str, NDArray[np.float32]]) -> float:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    given = session.run(list(expected), {"eeg": eeg})
+    worst = 0.0
+    for (name, array), output in zip(expected.items(), given, strict=True):
+        deviation = float(np.abs(output - array).max() / np.sqrt(np.mean(array.astype(np.float64) ** 2)))
+        if not deviation <= TOLERANCE:
+            raise ExportError(f"output {name!r} of the graph deviates from torch by {deviation:.2g} of its RMS")
+        worst = max(worst, deviation)
+    return worst
+
+
+def _fields(hop: Hop, preprocessing: Preprocessing, about: About) -> dict[str, Any]:
+    shape = hop.net.shape
+    window = shape.n_tokens * shape.token
+    electrodes, sensors = montage(), channels()
+    return {
+        "manifest_version": 1,
+        "name": about.name,
+        "version": about.version,
+        "description": about.description,
+        "product": "meg",
+        "trained_on": about.trained_on,
+        "model_file": MODEL,
+        "window": window,
+        "hop": shape.token,
+        "lookahead": shape.lookahead * shape.token,
+        "montage": electrodes,
+        "preprocessing": preprocessing.model_dump(mode="json"),
+        "inputs": [tensor("eeg", "eeg", {"channel": len(electrodes), "time": window})],
+        "outputs": [
+            tensor("meg", "estimate", {"channel": len(sensors), "time": shape.token}),
+            tensor("meg_std", "std", {"channel": len(sensors)}),
+            tensor("novelty", "novelty", {"score": 1}),
+        ],
+        "channels": sensors,
+        "golden": {"file": GOLDEN, "tolerance": TOLERANCE},
+        "metrics": [metric.model_dump(mode="json", exclude_none=True) for metric in about.metrics],
+        "training": {
+            "data": list(about.data),
+            "train_subjects": list(about.train_subjects),
+            "held_out_subjects": list(about.held_out_subjects),
+        },
+        "built_by": about.built_by,
+        "licence": about.licence,
+        "intended_use": about.intended_use,
+    }

@@ -1,0 +1,184 @@
+"""Prepared recordings: EEG and MEG at the model's rate in memory-mapped files, and the windows in them.
+
+A folder holds one subfolder a recording: ``eeg.npy`` float32 ``(n, n_electrodes)`` in volts, as the server's montage
+gives it; ``meg.npy`` float32 ``(n, n_sensors)`` in T and T/m in the virtual helmet; ``good.npy`` bool ``(n_hops,)``;
+``recording.json``; and of a simulation ``true_meg.npy``, the noise-free MEG of the brain alone. Samples come first, so
+that a window is one stretch of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_DESCRIPTION = "recording.json"
+_ARRAYS = ("eeg", "meg", "good", "true_meg")
+
+
+class WindowError(Exception):
+    """Prepared recordings are missing, damaged or cannot be used together. The message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One recording, prepared.
+
+    Attributes:
+        subject, run: whose, and which.
+        rate_hz: the model's.
+        hop: samples to which an entry of ``good`` belongs.
+        eeg: ``(n, n_electrodes)`` in volts, average referenced.
+        meg: ``(n, n_sensors)`` in T and T/m.
+        good: ``(n // hop,)``: nothing in the hop was marked as bad or not finite.
+        true_meg: as ``meg``, but noise-free and of the brain alone; of a simulation.
+    """
+
+    subject: str
+    run: str
+    rate_hz: float
+    hop: int
+    eeg: Floats
+    meg: Floats
+    good: NDArray[np.bool_]
+    true_meg: Floats | None = None
+
+    def starts(self, n_hops: int) -> NDArray[np.int64]:
+        """The first sample of every window of so many hops that is good throughout, at every hop."""
+        bad_before = np.concatenate([[0], np.cumsum(~self.good)])
+        first = np.arange(len(self.good) - n_hops + 1)
+        return np.asarray(first[bad_before[first + n_hops] == bad_before[first]] * self.hop, np.int64)
+
+    def stretches(self) -> list[slice]:
+        """The uninterrupted good parts, in samples."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], self.good.astype(np.int8), [0]])))
+        return [slice(int(begin) * self.hop, int(end) * self.hop) for begin, end in edges.reshape(-1, 2)]
+
+    def part(self, begin_s: float, end_s: float) -> Self:
+        """What lies between these times, from hop to hop."""
+        first, last = (min(round(s * self.rate_hz / self.hop), len(self.good)) for s in (begin_s, end_s))
+        samples = slice(first * self.hop, last * self.hop)
+        return type(self)(
+            self.subject,
+            self.run,
+            self.rate_hz,
+            self.hop,
+            self.eeg[samples],
+            self.meg[samples],
+            self.good[first:last],
+            None if self.true_meg is None else self.true_meg[samples],
+        )
+
+    @property
+    def duration_s(self) -> float:
+        """Its length."""
+        return len(self.eeg) / self.rate_hz
+
+
+def write_prepared(folder: Path, recording: Prepared) -> Path:
+    """Write a recording into its own subfolder, as a whole or not at all; an older one there is replaced.
+
+    Raises:
+        WindowError: it cannot be written.
+    """
+    target = folder / f"{recording.subject}_{recording.run}"
+    description = {
+        "subject": recording.subject,
+        "run": recording.run,
+        "rate_hz": recording.rate_hz,
+        "hop": recording.hop,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as staging:
+            fresh = Path(staging) / "recording"
+            fresh.mkdir()
+            for name in _ARRAYS:
+                if (array := getattr(recording, name)) is not None:
+                    np.save(fresh / f"{name}.npy", array)
+            (fresh / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+            if target.exists():
+                target.rename(Path(staging) / "old")
+            fresh.rename(target)
+    except OSError as error:
+        raise WindowError(f"{target} cannot be written ({error}): is the disk full?") from None
+    return target
+
+
+def read_prepared(folder: Path) -> Prepared:
+    """Open a recording; its arrays stay in the files until they are read.
+
+    Raises:
+        WindowError: something is missing, damaged, or does not fit together.
+    """
+    try:
+        description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+        recording = Prepared(**description, **arrays)
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise WindowError(f"{folder} is not a prepared recording ({error}): prepare it again") from None
+    n = len(recording.good) * recording.hop
+    if any(array.ndim != 2 or len(array) != n for name, array in arrays.items() if name != "good"):
+        raise WindowError(f"{folder}: its arrays do not fit together: prepare it again")
+    return recording
+
+
+def read_all(folder: Path) -> list[Prepared]:
+    """All prepared recordings of a folder, by subject and run.
+
+    Raises:
+        WindowError: there are none, or some differ in rate, hop or channels.
+    """
+    recordings = [read_prepared(path.parent) for path in sorted(folder.glob(f"[!.]*/{_DESCRIPTION}"))]
+    if not recordings:
+        raise WindowError(f"{folder} holds no prepared recordings")
+    kinds = {(r.rate_hz, r.hop, r.eeg.shape[1], r.meg.shape[1]) for r in recordings}
+    if len(kinds) > 1:
+        raise WindowError(
+            f"the recordings in {folder} differ in rate, hop, electrodes or sensors ({sorted(kinds)}): "
+            "prepare all of them alike"
+        )
+    return recordings
+
+
+class Windows:
+    """The windows of several recordings, drawn by number.
+
+    Args:
+        recordings: alike in rate, hop and channels.
+        n_hops: length of a window.
+
+    Raises:
+        WindowError: no recording has an uninterrupted stretch of that length.
+    """
+
+    def __init__(self, recordings: Sequence[Prepared], n_hops: int) -> None:
+        self.recordings = recordings
+        self.n_samples = n_hops * recordings[0].hop
+        starts = [recording.starts(n_hops) for recording in recordings]
+        self._recording = np.repeat(np.arange(len(recordings)), [len(each) for each in starts])
+        self._start = np.concatenate(starts)
+        if not len(self._start):
+            seconds = self.n_samples / recordings[0].rate_hz
+            raise WindowError(f"no recording has {seconds:g} s without an interruption")
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    def take(self, numbers: Iterable[int]) -> tuple[Floats, Floats]:
+        """These windows: EEG ``(n, n_electrodes, n_samples)`` and MEG ``(n, n_sensors, n_samples)``, SI units."""
+        eeg, meg = [], []
+        for number in numbers:
+            recording = self.recordings[self._recording[number]]
+            samples = slice(self._start[number], self._start[number] + self.n_samples)
+            eeg.append(recording.eeg[samples])
+            meg.append(recording.meg[samples])
+        return np.stack(eeg).swapaxes(1, 2), np.stack(meg).swapaxes(1, 2)
