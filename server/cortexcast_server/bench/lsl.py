@@ -51,9 +51,10 @@ def send(pipe: Connection, stream: Stream, n_chunks: int) -> None:
     times = np.empty(n_chunks)
     origin = pylsl.local_clock()
     for chunk in range(n_chunks):
-        samples = stream.samples(chunk * stream.chunk, stream.chunk)
         last = origin + ((chunk + 1) * stream.chunk - 1) / stream.rate_hz
         time.sleep(max(0.0, last - pylsl.local_clock()))
+        # Only now: right after a push, the path that is measured needs the cores.
+        samples = stream.samples(chunk * stream.chunk, stream.chunk)
         times[chunk] = pylsl.local_clock()
         outlet.push_chunk(samples, last)
     pipe.send(Pushes(times, origin))
