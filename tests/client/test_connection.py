@@ -227,9 +227,12 @@ def test_an_address_that_is_no_websocket(collect: Collect) -> None:
 
 def test_subscribe_gives_frames_and_leaves_with_its_loop() -> None:
     with Peer(give_frames(3)) as peer:  # its script, and so the with, ends when the client has gone
+        given = []
         for frame in subscribe(peer.url, ["meg"]):
+            given.append(frame.sequence)
             if frame.sequence == 2:
                 break
+    assert given == [0, 1, 2]
 
 
 def test_a_connection_that_was_not_entered_says_so() -> None:

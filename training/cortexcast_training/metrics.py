@@ -51,12 +51,6 @@ def explained_variance(true: Numbers, estimated: Numbers) -> float:
     return float(1 - np.square(true - estimated, dtype=np.float64).sum() / power)
 
 
-def explained_variance_of_sensors(true: Numbers, estimated: Numbers) -> Floats:
-    """Likewise of each sensor, ``(n_sensors,)``."""
-    power = np.square(true, dtype=np.float64).sum(axis=0)
-    return np.asarray(1 - np.square(true - estimated, dtype=np.float64).sum(axis=0) / power, np.float64)
-
-
 def correlation_of_sensors(true: Numbers, estimated: Numbers) -> Floats:
     """Pearson's r of each sensor, ``(n_sensors,)``; zero where an estimate is constant."""
     a, b = (np.asarray(x, np.float64) - x.mean(axis=0, dtype=np.float64) for x in (true, estimated))
@@ -142,14 +136,6 @@ def statistic_over_subjects(statistic: Callable[..., Floats], *values: Sequence[
 def epochs(data: Numbers, onsets: NDArray[np.int64], begin: int, end: int) -> Floats:
     """What follows each onset, ``(n_onsets, end - begin, n_sensors)``; all must lie inside."""
     return np.stack([np.asarray(data[onset + begin : onset + end], np.float64) for onset in onsets])
-
-
-def whole_epochs(
-    n_samples: int, onsets: NDArray[np.int64], codes: NDArray[np.int64], begin: int, end: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Those events whose epochs lie inside the recording."""
-    inside = (onsets + begin >= 0) & (onsets + end <= n_samples)
-    return onsets[inside], codes[inside]
 
 
 def without_trial_mean(
