@@ -34,21 +34,31 @@ def marked(good: NDArray[np.bool_], **changes: Any) -> Prepared:
     return noise_recording(len(good), eeg=eeg, meg=eeg[:, :2] + 0.5, good=good, **changes)
 
 
-def hidden_state_recording(n_hops: int, seed: int, n_sensors: int = 4, dwell_hops: int = 12) -> Prepared:
+_DWELL_HOPS = 12
+
+
+def hidden_states(n_hops: int, seed: int) -> NDArray[np.int64]:
+    """The state of each hop of ``hidden_state_recording``, 0 or 1."""
+    rng = np.random.default_rng([1, seed])
+    return np.repeat(rng.integers(2, size=n_hops // _DWELL_HOPS + 1), _DWELL_HOPS)[:n_hops]
+
+
+def hidden_state_recording(n_hops: int, seed: int, n_sensors: int = 4, **changes: Any) -> Prepared:
     """EEG of 70 electrodes and MEG that follows it linearly, by a map that turns its sign with a hidden state.
 
     What tells the state is the power of one pattern of EEG, which holds nothing of the MEG. So the best linear
     estimate explains half of the variance, that of a part which does not turn, and who knows the state all of it.
     """
-    anatomy, rng = np.random.default_rng(0), np.random.default_rng([1, seed])
+    anatomy, rng = np.random.default_rng(0), np.random.default_rng([2, seed])
     patterns = anatomy.standard_normal((5, 70))
     patterns -= patterns.mean(axis=1, keepdims=True)
     maps = anatomy.standard_normal((2, 2, n_sensors))
     n = n_hops * HOP
-    turned = np.repeat(rng.integers(2, size=n_hops // dwell_hops + 1), dwell_hops * HOP)[:n, np.newaxis]
+    turned = np.repeat(hidden_states(n_hops, seed), HOP)[:, np.newaxis]
     activity = rng.standard_normal((n, 5))
     activity[:, 4:] *= 2.0 * turned
     eeg = 1e-5 * (activity @ patterns + 0.1 * rng.standard_normal((n, 70)))
     eeg -= eeg.mean(axis=1, keepdims=True)
     meg = activity[:, :2] @ maps[0] + np.where(turned, -1.0, 1.0) * (activity[:, 2:4] @ maps[1])
-    return noise_recording(n_hops, seed=seed, eeg=eeg.astype(np.float32), meg=(1e-13 * meg).astype(np.float32))
+    signals = {"eeg": eeg.astype(np.float32), "meg": (1e-13 * meg).astype(np.float32)}
+    return noise_recording(n_hops, seed=seed, **{**signals, **changes})

@@ -17,12 +17,13 @@ asyncio::
 
 from cortexcast_client.connection import DEFAULT_URL, AsyncConnection, Connection, subscribe
 from cortexcast_client.errors import DaemonError, NoDaemonError, ProtocolError
-from cortexcast_client.messages import Channel, Marker, Model, Product, Status
+from cortexcast_client.messages import Agreement, Channel, Marker, Model, Product, Status
 from cortexcast_client.protocol import Event
 from cortexcast_client.wire import Flags, Frame, WireError
 
 __all__ = [
     "DEFAULT_URL",
+    "Agreement",
     "AsyncConnection",
     "Channel",
     "Connection",

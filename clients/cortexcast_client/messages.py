@@ -48,12 +48,12 @@ class Product:
         index: the product's number on this connection.
         session: the id of the daemon's session.
         stream: name of the headset's LSL stream.
-        name: ``eeg`` or ``meg``.
+        name: ``eeg``, ``meg``, or of a replayed file that holds it, ``meg_recorded``.
         rate_hz: sampling rate.
         hop: samples a frame.
         delay_s: signal delay: the newest EEG sample a frame needed is this much younger than its last sample.
         channels: in the order of the frames' rows.
-        model: what estimates it; None for ``eeg``.
+        model: what estimates it; None for ``eeg`` and ``meg_recorded``.
         replayed: the source is a recording, not a headset.
     """
 
@@ -97,6 +97,24 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the estimate of MEG agrees with the MEG of a replayed file.
+
+    Of the demo's simulated file that is the truth; of a real one the MEG as it was recorded, with its noise and in its
+    own helmet's pose.
+
+    Attributes:
+        seconds: how much is compared, of the last 20 s.
+        explained_variance: share of the power of the file's MEG, by ``mag`` and ``grad``.
+        median_r: over sensors, of the correlation over time, by ``mag`` and ``grad``.
+    """
+
+    seconds: float
+    explained_variance: Mapping[str, float]
+    median_r: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """A session's health, each second and at each change of state.
 
@@ -115,6 +133,7 @@ class Status:
         bad_channels: channels left out.
         interpolated: channels of the model's montage that were interpolated.
         notes: what else the daemon noticed about the source.
+        agreement: with the MEG of the replayed file; None where there is none to compare with.
         dropped: frames that this subscriber did not get, by product index.
     """
 
@@ -133,6 +152,7 @@ class Status:
     interpolated: tuple[str, ...]
     notes: tuple[str, ...]
     dropped: Mapping[int, int]
+    agreement: Agreement | None = None
 
 
 Object = Mapping[str, Any]
@@ -193,6 +213,7 @@ def parse_status(message: Object) -> Status:
             interpolated=tuple(map(str, message["interpolated"])),
             notes=tuple(map(str, message["notes"])),
             dropped={int(index): int(n) for index, n in dict(message["dropped"]).items()},
+            agreement=_agreement(message.get("agreement")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _malformed(message, error) from None
@@ -217,6 +238,16 @@ def _product(item: Object) -> Product:
 def _channel(item: Object) -> Channel:
     location = tuple(float(number) for number in item["location"])
     return Channel(str(item["name"]), str(item["type"]), str(item["unit"]), location)
+
+
+def _agreement(item: Object | None) -> Agreement | None:
+    if item is None:
+        return None
+    explained, median_r = (
+        {str(kind): float(value) for kind, value in dict(item[key]).items()}
+        for key in ("explained_variance", "median_r")
+    )
+    return Agreement(float(item["seconds"]), explained, median_r)
 
 
 def _optional_float(value: Any) -> float | None:

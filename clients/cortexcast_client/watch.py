@@ -29,7 +29,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments of ``cortexcast watch``."""
     parser.add_argument("url", nargs="?", default=DEFAULT_URL, metavar="URL", help="default: %(default)s")
     parser.add_argument(
-        "--product", action="append", metavar="NAME", help="eeg or meg; may be repeated (default: both)"
+        "--product",
+        action="append",
+        metavar="NAME",
+        help="eeg, meg or meg_recorded; may be repeated (default: eeg, meg)",
     )
     parser.add_argument("--session", metavar="ID", help="one session of the daemon's (default: all)")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after S seconds (default: Ctrl-C)")

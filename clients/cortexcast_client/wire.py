@@ -61,7 +61,7 @@ class Frame:
     """One hop of one product.
 
     Attributes:
-        product: ``eeg`` or ``meg``.
+        product: ``eeg``, ``meg`` or ``meg_recorded``.
         sequence: counts the product's frames in its session, from 0.
         first_sample: index of the first sample, counted at the product's rate from the session's start.
         t0: time of the first sample in seconds of the LSL clock: when the brain did it, not when it was computed.

@@ -23,6 +23,8 @@ from cortexcast_models.manifest import Manifest, Tensor
 
 MANIFEST_FILE = "manifest.json"
 SHIPPED = Path(__file__).parent / "bundles"
+DEFAULT = "meg-transformer"
+"""The shipped bundle that is run where none is named."""
 
 Arrays = Mapping[str, NDArray[np.float32]]
 Infer = Callable[[Arrays], Arrays]

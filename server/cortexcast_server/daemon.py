@@ -27,12 +27,15 @@ from cortexcast_server.lsl_streams import Query, find
 from cortexcast_server.markers import MarkerRelay
 from cortexcast_server.protocol import Bye, Marker, Product, Status
 from cortexcast_server.replay_api import Replays
+from cortexcast_server.replayed_meg import ReplayedMeg
 from cortexcast_server.session import Session
 from cortexcast_server.settings import Settings
 from cortexcast_server.signal import SignalError
 
 _JOIN_S = 1.0
 _MARKERS_S = 3.0
+
+_MOST_EARLY_MARKERS = 100
 
 
 class UnknownSessionError(Exception):
@@ -60,6 +63,7 @@ class Daemon:
         # No id is used twice, by this daemon or its next life: a client resumes by session and sequence number.
         self._run_id = secrets.token_hex(2)
         self._numbers = count(1)
+        self._early_markers: list[tuple[str, str, str, float]] = []
         self._markers = MarkerRelay(self._marker)
         self.stopping = asyncio.Event()
         self._failures: dict[str, asyncio.Future[SignalError]] = {}
@@ -92,7 +96,7 @@ class Daemon:
             RecordingError: the file cannot be replayed.
         """
         replay_id = self.replays.open(file, loop=loop, wait_for_consumer_s=math.inf)
-        return Query(source_id=self.replays.get(replay_id).recording.stream_info().source_id())
+        return Query(source_id=self.replays.get(replay_id).recording.source_id)
 
     async def open_session(self, query: Query, unit: str | None, wait_s: float) -> Session:
         """Find a stream, connect and serve it.
@@ -112,13 +116,20 @@ class Daemon:
             self._infer,
             self.hub.next_index,
             self,
+            self._replayed_meg,
             with_outlets=self.settings.outlets,
             unit=unit,
         )
         self._sessions[session.id] = session
         self._failures[session.id] = self._loop.create_future()
+        early, self._early_markers = self._early_markers, []
+        for marker in early:
+            self._hear_marker(*marker)
         session.start()
         return session
+
+    def _replayed_meg(self, source_id: str) -> ReplayedMeg | None:
+        return self.replays.meg(source_id, [channel.name for channel in self.bundle.manifest.channels])
 
     def _connect(self, query: Query, unit: str | None, wait_s: float) -> LslSource:
         deadline = time.monotonic() + wait_s
@@ -196,17 +207,24 @@ class Daemon:
             failure.set_result(SignalError(status.error))
 
     def _marker(self, stream: str, source_id: str, label: str, when: float) -> None:
-        """Hear of a marker, on the relay's thread: a replay's own goes to that replay, any other to every session."""
-        for session in self.sessions:
-            if session.takes_markers_of(source_id):
-                marker = Marker(
-                    session=session.id,
-                    stream=stream,
-                    label=label,
-                    time=when + session.restamp_s(when),
-                    clock_offset=unix_clock_offset(),
-                )
-                self._on_loop(self.hub.tell, session.id, marker)
+        """Hear of a marker, on the relay's thread."""
+        self._on_loop(self._hear_marker, stream, source_id, label, when)
+
+    def _hear_marker(self, stream: str, source_id: str, label: str, when: float) -> None:
+        """A replay's own marker goes to that replay, any other to every session."""
+        takers = [session for session in self.sessions if session.takes_markers_of(source_id)]
+        if not takers and source_id.startswith(REPLAY_SOURCE):
+            # A replay begins once its stream is connected: the session is about to be there.
+            self._early_markers = [*self._early_markers[1 - _MOST_EARLY_MARKERS :], (stream, source_id, label, when)]
+        for session in takers:
+            marker = Marker(
+                session=session.id,
+                stream=stream,
+                label=label,
+                time=when + session.restamp_s(when),
+                clock_offset=unix_clock_offset(),
+            )
+            self.hub.tell(session.id, marker)
 
     def _on_loop(self, function: Callable[..., object], *args: Any) -> None:
         try:

@@ -18,8 +18,12 @@ from cortexcast_client import wire
 from cortexcast_client.wire import Frame
 from cortexcast_server.engine import PRODUCTS
 from cortexcast_server.protocol import Message, Product, Products, ProtocolError, Status, Subscribe
+from cortexcast_server.recorded_meg import MEG_RECORDED
 
 MAX_CONTROL = 256
+
+_NAMES = (*PRODUCTS, MEG_RECORDED)
+"""What a client may subscribe to; a session need not have all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +207,8 @@ class Hub:
             ProtocolError: an unknown product or session.
         """
         for name in request.products:
-            if name not in PRODUCTS:
-                raise ProtocolError("unknown_product", f"no product {name!r}: there are {', '.join(PRODUCTS)}")
+            if name not in _NAMES:
+                raise ProtocolError("unknown_product", f"no product {name!r}: there are {', '.join(_NAMES)}")
         sessions = sorted({channel.product.session for channel in self._channels.values()})
         if request.session is not None and request.session not in sessions:
             raise ProtocolError(

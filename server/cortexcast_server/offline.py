@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cortexcast_client.wire import Flags, Frame
 from cortexcast_models.bundle import Infer
-from cortexcast_models.manifest import Manifest
+from cortexcast_models.manifest import Manifest, OutputChannel
 from cortexcast_server.engine import MEG, Engine
 from cortexcast_server.lsl_metadata import eeg_layout
 from cortexcast_server.recording import Annotation, Recording
@@ -167,8 +167,13 @@ def meg_info(manifest: Manifest) -> mne.Info:
     """The bundle's output channels as MNE knows them."""
     channels = manifest.channels
     info = mne.create_info([c.name for c in channels], manifest.rate_hz, [c.type for c in channels], verbose="error")
-    for entry, channel in zip(info["chs"], channels, strict=True):
-        entry["loc"][: len(channel.location)] = channel.location
-        if channel.coil_type is not None:
-            entry["coil_type"] = channel.coil_type
+    place_sensors(info, channels)
     return info
+
+
+def place_sensors(info: mne.Info, sensors: Sequence[OutputChannel]) -> None:
+    """Give the first channels the places and coils of these sensors."""
+    for entry, sensor in zip(info["chs"], sensors, strict=False):
+        entry["loc"][: len(sensor.location)] = sensor.location
+        if sensor.coil_type is not None:
+            entry["coil_type"] = sensor.coil_type

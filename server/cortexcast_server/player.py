@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from cortexcast_server.lsl_metadata import make_marker_info, replay_markers
 from cortexcast_server.playhead import Onset, Piece, Playhead
-from cortexcast_server.recording import Recording, RecordingError
+from cortexcast_server.recording import ReadAhead, Recording, RecordingError
 
 _BUFFERED_S = 60  # for a consumer that does not keep up; liblsl's default of 360 is half a gigabyte of a large montage
-_READ_S = 1.0
 _LINGER_S = 1.0
 _LOOK_S = 0.01
 
@@ -154,13 +153,18 @@ class Player:
                 error=self._error,
             )
 
+    def samples_at(self, stamps: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Which sample of the recording was sent with each stamp; see ``Playhead.samples_at``."""
+        with self._changed:
+            return self._playhead.samples_at(stamps)
+
     def _run(self, samples: pylsl.StreamOutlet, markers: pylsl.StreamOutlet) -> None:
         self._hold(until=samples.have_consumers, at_most_s=self._wait_s)
         with self._changed:
             self._waiting = False
             if self._wants_to_play:
                 self._playhead.resume(pylsl.local_clock())
-        reader = _ReadAhead(self.recording)
+        reader = ReadAhead(self.recording.read, self.recording)
         try:
             while (piece := self._next_piece()) is not None:
                 samples.push_chunk(reader.read(piece.start, piece.stop), piece.last_time)
@@ -186,19 +190,3 @@ class Player:
         with self._changed:
             while not (self._stopping or until()) and pylsl.local_clock() < deadline:
                 self._changed.wait(_LOOK_S)
-
-
-class _ReadAhead:
-    """A second of samples read at a time: a file of MEG is stored, and decoded, in blocks of about that length."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._start = self._stop = 0
-        self._block: NDArray[np.float32] = np.empty((0, len(recording.channels)), np.float32)
-
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        if not self._start <= start <= stop <= self._stop:
-            ahead = start + round(_READ_S * self._recording.rate_hz)
-            self._start, self._stop = start, min(max(stop, ahead), self._recording.n_samples)
-            self._block = self._recording.read(self._start, self._stop)
-        return self._block[start - self._start : stop - self._start]

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 LOOP_MARKER = "cortexcast/loop"
 """Marks the first sample after the recording began again."""
@@ -23,6 +27,9 @@ _CHUNK_S = 0.01
 _MAX_CHUNK_S = 1.0  # of signal at a time, when the player was kept from running
 
 _EARLY = 1e-3  # of a sample: what a deadline may lose in rounding
+_NEAR = 0.1  # of a sample: what a stamp may be off after its way through LSL
+
+_STRETCHES = 64  # how many jumps and pauses back a stamp is still understood
 
 
 class PlaybackError(Exception):
@@ -52,6 +59,16 @@ class Piece:
     first_time: float
     last_time: float
     markers: tuple[Marker, ...]
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Samples given out without a jump or a pause: sample ``start + i`` of the recording, stamped ``i`` periods on."""
+
+    start: int
+    n: int
+    origin: float
+    first_time: float
 
 
 class Playhead:
@@ -92,6 +109,7 @@ class Playhead:
         self._rows = [min(math.ceil(round(onset.onset_s * rate_hz, 6)), n_samples - 1) for onset in onsets]
         self._next = self._index(start_s)
         self._jump: str | None = None
+        self._stretches: deque[_Stretch] = deque(maxlen=_STRETCHES)
         self._origin = 0.0  # the clock when sample 0 of all that are sent was due, and its stamp; pauses push it on
         self._paused_at: float | None = 0.0
 
@@ -127,6 +145,22 @@ class Playhead:
         self._next = self._index(position_s)
         self._jump = SEEK_MARKER
 
+    def samples_at(self, stamps: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Which sample of the recording was given out with each stamp; -1 where none was, or too long ago.
+
+        Args:
+            stamps: in ascending order, ``(n,)``.
+        """
+        samples = np.full(len(stamps), -1, np.int64)
+        for stretch in reversed(self._stretches):
+            offset = (stamps - stretch.first_time) * self._rate_hz
+            nearest = np.rint(offset).astype(np.int64)
+            inside = (np.abs(offset - nearest) < _NEAR) & (nearest >= 0) & (nearest < stretch.n)
+            samples[inside] = stretch.start + nearest[inside]
+            if not len(offset) or offset[0] > -_NEAR:
+                break
+        return samples
+
     def deadline(self) -> float | None:
         """When the next piece is due; None while paused and after the end."""
         if self.ended or self.paused:
@@ -156,11 +190,19 @@ class Playhead:
             onset = self._onsets[row]
             markers.append(Marker(first_time + onset.onset_s - start / self._rate_hz, onset.label))
         self._jump = None
+        self._remember(start, n, first_time)
         self.sent += n
         self._next = stop
         if stop == self._n_samples:
             self._finish()
         return Piece(start, stop, first_time, first_time + (n - 1) / self._rate_hz, tuple(markers))
+
+    def _remember(self, start: int, n: int, first_time: float) -> None:
+        last = self._stretches[-1] if self._stretches else None
+        if last is not None and last.start + last.n == start and last.origin == self._origin:
+            last.n += n
+        else:
+            self._stretches.append(_Stretch(start, n, self._origin, first_time))
 
     def _finish(self) -> None:
         if not self.loop:

@@ -79,6 +79,22 @@ class Latency(Message):
     p99: float
 
 
+class Agreement(Message):
+    """How the estimate of MEG agrees with the MEG of the replayed file, by the type of sensor.
+
+    Of the demo's simulated file that is the truth; of a real one the MEG as it was recorded, with its noise and in its
+    own helmet's pose, while the estimate is for the virtual helmet.
+    """
+
+    seconds: float = Field(description="how much is compared, of the last 20 s")
+    explained_variance: dict[str, float] = Field(
+        description="share of the power of the file's MEG that the estimate explains, by `mag` and `grad`"
+    )
+    median_r: dict[str, float] = Field(
+        description="the median over sensors of the correlation over time, by `mag` and `grad`"
+    )
+
+
 SessionState = Literal["live", "stalled", "lost", "failed", "ended"]
 
 
@@ -100,6 +116,7 @@ class Status(Message):
     bad_channels: tuple[str, ...]
     interpolated: tuple[str, ...]
     notes: tuple[str, ...]
+    agreement: Agreement | None = Field(None, description="null where no file with MEG is replayed")
     dropped: dict[int, int] = {}
 
 

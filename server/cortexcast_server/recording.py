@@ -28,15 +28,20 @@ _MNE_SUFFIXES = (".fif", ".set", ".vhdr", ".edf", ".bdf")
 SUFFIXES = (*_MNE_SUFFIXES, ".xdf")
 """The formats that can be read, by the file's suffix."""
 
-_MEG_TYPES = {"mag", "grad", "ref_meg"}
+_SENSOR_TYPES = {"mag", "grad"}
+_MEG_TYPES = _SENSOR_TYPES | {"ref_meg"}
 _VOLTAGE_TYPES = {"eeg", "eog", "ecg", "emg", "bio", "seeg", "ecog", "dbs"}
 
 _HARMLESS = ("This filename", "Data will be preloaded")  # a name that is not MNE's; .set with its data inside
 _TRUNCATED = ("Invalid tag with only", "Number of records from the header does not match the file")
 _FIF_START = 56  # bytes of the two tags that MNE reads before it looks whether there is more
+_READ_S = 1.0
 _PROCESS = secrets.token_hex(4)  # two people may replay files of the same name on one network
 _log = logging.getLogger(__name__)
 _mne_lock = threading.Lock()  # warning filters are the process's: one reader at a time may change them
+
+
+Read = Callable[[int, int], NDArray[np.generic]]
 
 
 class RecordingError(Exception):
@@ -58,8 +63,11 @@ class _Content:
     n_samples: int
     channels: tuple[OutletChannel, ...]
     annotations: tuple[Annotation, ...]
-    samples: Callable[[int, int], NDArray[np.generic]]
+    samples: Read
     """Samples ``start`` to ``stop``, ``(n_samples, n_channels)``."""
+    meg_names: tuple[str, ...] = ()
+    meg: Read = lambda start, stop: np.empty((stop - start, 0))
+    """Likewise, of the channels of MEG."""
 
 
 class Recording:
@@ -73,6 +81,7 @@ class Recording:
         channels: every channel but those of MEG: voltages in microvolts, others in their own units; those of .xdf as
             their stream declared them.
         annotations: in order of onset, all within the recording.
+        meg_names: magnetometers and gradiometers, which a replay does not send; ``read_meg`` gives them.
 
     Raises:
         RecordingError: no such file, not a format that can be read, truncated or damaged, no EEG, no samples.
@@ -93,7 +102,9 @@ class Recording:
         self.n_samples = content.n_samples
         self.channels = content.channels
         self.annotations = content.annotations
+        self.meg_names = content.meg_names
         self._samples = content.samples
+        self._meg = content.meg
         if not self.n_samples:
             raise RecordingError(f"{path} has no samples: choose another recording")
         # A file whose end is missing is found out here and not in the middle of a replay.
@@ -104,14 +115,30 @@ class Recording:
         """The time that all samples take, in seconds."""
         return self.n_samples / self.rate_hz
 
+    @property
+    def source_id(self) -> str:
+        """That of the stream that a replay announces."""
+        return f"{REPLAY_SOURCE}{_PROCESS}:{self.name}"
+
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """The values that a replay sends for samples ``start`` to ``stop``: float32 ``(n_samples, n_channels)``.
 
         Raises:
             RecordingError: the file cannot be read there.
         """
+        return self._read(self._samples, start, stop)
+
+    def read_meg(self, start: int, stop: int) -> NDArray[np.float32]:
+        """The MEG of samples ``start`` to ``stop`` in T and T/m: float32 ``(n_samples, n_sensors)``.
+
+        Raises:
+            RecordingError: the file cannot be read there.
+        """
+        return self._read(self._meg, start, stop)
+
+    def _read(self, samples: Read, start: int, stop: int) -> NDArray[np.float32]:
         try:
-            data = self._samples(start, stop)
+            data = samples(start, stop)
         except Exception as error:  # whatever a reader trips over in a damaged file
             raise RecordingError(_damaged(self.path, error)) from error
         if len(data) != stop - start:
@@ -120,7 +147,25 @@ class Recording:
 
     def stream_info(self) -> pylsl.StreamInfo:
         """The stream that a replay announces, with full channel metadata."""
-        return make_info(self.name, "EEG", self.rate_hz, f"{REPLAY_SOURCE}{_PROCESS}:{self.name}", self.channels)
+        return make_info(self.name, "EEG", self.rate_hz, self.source_id, self.channels)
+
+
+class ReadAhead:
+    """A second of samples read at a time: a file of MEG is stored, and decoded, in blocks of about that length."""
+
+    def __init__(self, read: Callable[[int, int], NDArray[np.float32]], recording: Recording) -> None:
+        self._read = read
+        self._ahead = round(_READ_S * recording.rate_hz)
+        self._n_samples = recording.n_samples
+        self._start = self._stop = 0
+        self._block: NDArray[np.float32] = np.empty((0, 0), np.float32)
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples ``start`` to ``stop``, ``(n_samples, n_channels)``."""
+        if not self._start <= start <= stop <= self._stop:
+            self._start, self._stop = start, min(max(stop, start + self._ahead), self._n_samples)
+            self._block = self._read(self._start, self._stop)
+        return self._block[start - self._start : stop - self._start]
 
 
 def _open_mne(path: Path) -> _Content:
@@ -133,9 +178,14 @@ def _open_mne(path: Path) -> _Content:
         )
     rows = [row for row, kind in enumerate(types) if kind not in _MEG_TYPES]
     scales = np.array([1e6 if types[row] in _VOLTAGE_TYPES else 1.0 for row in rows])
+    meg_rows = [row for row, kind in enumerate(types) if kind in _SENSOR_TYPES]
 
     def samples(start: int, stop: int) -> NDArray[np.generic]:
         data: NDArray[np.float64] = scales * raw.get_data(rows, start, stop, verbose="error").T
+        return data
+
+    def meg(start: int, stop: int) -> NDArray[np.generic]:
+        data: NDArray[np.float64] = raw.get_data(meg_rows, start, stop, verbose="error").T
         return data
 
     channels = tuple(_channel(raw.info["chs"][row], types[row]) for row in rows)
@@ -145,7 +195,8 @@ def _open_mne(path: Path) -> _Content:
         Annotation(max(0.0, float(onset)), float(duration), str(label))
         for onset, duration, label in zip(onsets, raw.annotations.duration, raw.annotations.description, strict=True)
     )
-    return _Content(float(raw.info["sfreq"]), int(raw.n_times), channels, annotations, samples)
+    meg_names = tuple(raw.ch_names[row] for row in meg_rows)
+    return _Content(float(raw.info["sfreq"]), int(raw.n_times), channels, annotations, samples, meg_names, meg)
 
 
 def _read_raw(path: Path) -> Any:

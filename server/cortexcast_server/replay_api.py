@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -16,6 +17,7 @@ from cortexcast_server.http_errors import Codes
 from cortexcast_server.player import Player, PlayerStatus
 from cortexcast_server.playhead import PlaybackError
 from cortexcast_server.recording import Recording, RecordingError
+from cortexcast_server.replayed_meg import ReplayedMeg, find_sensors
 
 
 class UnknownReplayError(Exception):
@@ -70,6 +72,24 @@ class Replays:
         except KeyError:
             known = ", ".join(self._players) or "none"
             raise UnknownReplayError(f"no replay {replay_id!r}: there are {known}") from None
+
+    def meg(self, source_id: str, names: Sequence[str]) -> ReplayedMeg | None:
+        """The MEG in the file that the stream of this source_id replays.
+
+        Args:
+            source_id: of any stream.
+            names: of the sensors wanted.
+
+        Returns:
+            None where no replay of ours sends that stream, or its file lacks one of the sensors.
+        """
+        with self._lock:
+            players = [player for player in self._players.values() if player.recording.source_id == source_id]
+        if not players:
+            return None
+        player = players[-1]  # those before of that name have ended
+        columns = find_sensors(player.recording, names)
+        return None if columns is None else ReplayedMeg(player, columns)
 
     def list(self) -> list[tuple[str, Player]]:
         """Ids and replays, oldest first."""

@@ -17,13 +17,15 @@ import pylsl
 
 from cortexcast_client.wire import Frame
 from cortexcast_models.bundle import Bundle, Infer
-from cortexcast_server.engine import EEG, PRODUCTS, Engine
+from cortexcast_server.engine import EEG, MEG, PRODUCTS, Engine
 from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
 from cortexcast_server.lsl_outlets import Outlet
 from cortexcast_server.lsl_source import LslSource, SourceLostError
 from cortexcast_server.lsl_streams import Query, find
-from cortexcast_server.protocol import Latency, ModelInfo, Product, ProductChannel, SessionState, Status
-from cortexcast_server.signal import Signal, SignalError
+from cortexcast_server.protocol import Agreement, Latency, ModelInfo, Product, ProductChannel, SessionState, Status
+from cortexcast_server.recorded_meg import MEG_RECORDED, RecordedMeg
+from cortexcast_server.replayed_meg import ReplayedMeg
+from cortexcast_server.signal import Chunk, Signal, SignalError
 from cortexcast_server.timebase import foreign_offset
 
 _READ_S = 0.1
@@ -56,6 +58,7 @@ class Session:
         bundle, infer: the model.
         new_index: gives a product's index.
         listener: hears of everything.
+        replayed_meg: the MEG in the file behind a stream's source_id; None where there is none.
         with_outlets: push to LSL outlets too.
         unit: overrides the stream's declared unit, again when it is found again.
 
@@ -71,6 +74,7 @@ class Session:
         infer: Infer,
         new_index: Callable[[], int],
         listener: Listener,
+        replayed_meg: Callable[[str], ReplayedMeg | None],
         *,
         with_outlets: bool,
         unit: str | None,
@@ -81,13 +85,18 @@ class Session:
         self._unit = unit
         self._listener = listener
         self._engine = Engine(source.signal, bundle.manifest, infer)
+        self._find_meg = replayed_meg
+        self._replayed_meg = replayed_meg(source.source_id)
+        self._recorded_meg = RecordedMeg(bundle.manifest, source.signal.rate_hz) if self._replayed_meg else None
+        names = (*PRODUCTS, MEG_RECORDED) if self._recorded_meg else PRODUCTS
         self.products = tuple(
-            describe_product(self._engine, bundle, product, new_index(), session_id) for product in PRODUCTS
+            describe_product(self._engine, bundle, product, new_index(), session_id) for product in names
         )
         self._with_outlets = with_outlets
         self.state: SessionState = "stalled"
         self._error: str | None = None
         self._restarts = 0
+        self._agreement: Agreement | None = None
         self._newest: float | None = None  # when the newest sample arrived
         self._latencies: deque[tuple[float, float]] = deque()
         self._next_status = 0.0
@@ -139,12 +148,15 @@ class Session:
             bad_channels=tuple(self._engine.bad_channels),
             interpolated=tuple(self._engine.interpolated),
             notes=tuple(self._engine.notes),
+            agreement=self._agreement,
         )
 
     def _run(self) -> None:
         try:
             self._listener.opened(self.products)
-            outlets = {product.product: Outlet(product) for product in self.products} if self._with_outlets else {}
+            # The engine's own: what a file holds is offered over the WebSocket alone.
+            own = self.products[: len(PRODUCTS)] if self._with_outlets else ()
+            outlets = {product.product: Outlet(product) for product in own}
             while not self._stop.is_set():
                 try:
                     self._step(outlets)
@@ -168,6 +180,7 @@ class Session:
             source = self._find_again(self._source)
             if source is not None:
                 self._source = source
+                self._replayed_meg = self._find_meg(source.source_id)
                 self._restarts += 1
                 return
             self._report()
@@ -185,10 +198,18 @@ class Session:
                 self._note_latency(frames[-1], now)
             if self.state != "live":
                 self._change("live")
+            if self._recorded_meg is not None:  # the estimate is out: nothing waits for this
+                self._step_recorded(self._recorded_meg, chunk, frames)
         elif self.state == "live" and self._newest is not None and now - self._newest > _STALLED_S:
             self._change("stalled")
         if now >= self._next_status:
             self._report()
+
+    def _step_recorded(self, recorded: RecordedMeg, chunk: Chunk, frames: list[Frame]) -> None:
+        meg = None if self._replayed_meg is None else self._replayed_meg.at(chunk.times)
+        beside = recorded.push(chunk.times, meg, frames)
+        if beside:
+            self._listener.frames(self.id, beside)
 
     def _note_latency(self, frame: Frame, now: float) -> None:
         product = self.products[PRODUCTS.index(frame.product)]
@@ -218,6 +239,8 @@ class Session:
 
     def _report(self) -> None:
         self._next_status = pylsl.local_clock() + _STATUS_PERIOD_S
+        if self._recorded_meg is not None:
+            self._agreement = self._recorded_meg.agreement()
         self._listener.status(self.status())
 
 
@@ -226,14 +249,13 @@ def describe_product(engine: Engine, bundle: Bundle, product: str, index: int, s
     manifest = bundle.manifest
     if product == EEG:
         channels = [ProductChannel(name=e.name, type="eeg", unit="V", location=e.position) for e in manifest.montage]
-        model = None
     else:
         channels = [
             ProductChannel(name=c.name, type=c.type, unit=c.unit, location=c.location) for c in manifest.channels
         ]
-        model = ModelInfo(
-            name=manifest.name, version=manifest.version, digest=bundle.digest, trained_on=manifest.trained_on
-        )
+    model = ModelInfo(
+        name=manifest.name, version=manifest.version, digest=bundle.digest, trained_on=manifest.trained_on
+    )
     return Product(
         index=index,
         session=session,
@@ -241,8 +263,9 @@ def describe_product(engine: Engine, bundle: Bundle, product: str, index: int, s
         product=product,
         rate_hz=manifest.rate_hz,
         hop=manifest.hop,
-        delay_s=engine.delay_s(product),
+        # Recorded MEG comes with the estimate of the same samples.
+        delay_s=engine.delay_s(EEG if product == EEG else MEG),
         channels=tuple(channels),
-        model=model,
+        model=model if product == MEG else None,
         replayed=engine.signal.replayed,
     )

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cortexcast_models.bundle import DEFAULT
 from cortexcast_server.hub import Limits
 from cortexcast_server.lsl_streams import Query
 
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
         "127.0.0.1", description="address to listen on; 0.0.0.0 lets the whole network read, without a password"
     )
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    model: str = Field("meg-leadfield", description="bundle: the name of a shipped one, or a folder")
+    model: str = Field(DEFAULT, description="bundle: the name of a shipped one, or a folder")
     name: str = Field("", description="take the LSL stream of this name")
     type: str = Field("", description="take the LSL stream of this type")
     source_id: str = Field("", description="take the LSL stream of this source_id")

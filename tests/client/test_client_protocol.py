@@ -11,7 +11,7 @@ from client.peer import FRAME, PRODUCT, hello, make_frame, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortexcast_client import DaemonError, Frame, Marker, ProtocolError, Status
+from cortexcast_client import Agreement, DaemonError, Frame, Marker, ProtocolError, Status
 from cortexcast_client.protocol import ClientProtocol
 from cortexcast_client.wire import SUBPROTOCOL, encode, to_json
 from cortexcast_server import protocol as server
@@ -168,6 +168,15 @@ def test_messages_become_typed_events() -> None:
     event = client.receive(json.dumps(status(bad_channels=["Cz"], dropped={"0": 3})))
     assert isinstance(event, Status)
     assert (event.state, event.bad_channels, event.dropped) == ("live", ("Cz",), {0: 3})
+    assert event.agreement is None
+    agreement: dict[str, Any] = {
+        "seconds": 20.0,
+        "explained_variance": {"mag": 0.5, "grad": 0.25},
+        "median_r": {"mag": 0.75},
+    }
+    event = client.receive(json.dumps(status(agreement=agreement)))
+    assert isinstance(event, Status)
+    assert event.agreement == Agreement(**agreement)
     assert client.receive(json.dumps({"type": "of a later version"})) is None
 
 
@@ -207,6 +216,7 @@ def test_an_error_may_come_instead_of_the_greeting() -> None:
         (json.dumps({"type": "frame"}), "not a JSON frame"),
         (json.dumps({"type": "marker", "session": "cap"}), "malformed 'marker' message: 'stream' is missing"),
         (json.dumps(status(gaps="many")), "malformed 'status' message: .*many"),
+        (json.dumps(status(agreement={"explained_variance": 7})), "malformed 'status' message"),
         (json.dumps({"type": "products", "products": [{}]}), "malformed 'products' message: 'model' is missing"),
         (json.dumps({"type": "products", "products": 7}), "malformed 'products' message"),
     ],

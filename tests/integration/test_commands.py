@@ -14,7 +14,7 @@ def test_the_demo_shows_frames_and_loses_none() -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"at ws://127\.0\.0\.1:\d+/ws", done.stdout)
     assert re.search(r"^meg .* frames/s .* latency p50", done.stdout, re.MULTILINE)
-    account = done.stdout.splitlines()[-1]
+    *_, account, agreement = done.stdout.splitlines()
     match = re.search(
         r"(\d+) frames received · (\d+) EEG samples in, (\d+) MEG samples out · lost = 0 · latency p50", account
     )
@@ -22,6 +22,12 @@ def test_the_demo_shows_frames_and_loses_none() -> None:
     received, samples_in, samples_out = map(int, match.groups())
     assert received > 0
     assert samples_in / 500 - samples_out / 200 < 0.2
+    assert re.fullmatch(
+        r"estimate against the true MEG of the simulation, last [1-9]\d* s: "
+        r"explained variance -?\d+\.\d\d \(mag\), -?\d+\.\d\d \(grad\), "
+        r"median r 0\.\d\d \(mag\), 0\.\d\d \(grad\)",
+        agreement,
+    ), agreement
 
 
 def test_the_demo_ends_on_ctrl_c() -> None:

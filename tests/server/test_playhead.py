@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,3 +186,49 @@ def test_after_the_end_there_is_no_seeking() -> None:
     play_to_end(playhead, START)
     with pytest.raises(PlaybackError, match="ended"):
         playhead.seek(0.0)
+
+
+@given(
+    RATES,
+    st.integers(1, 3000),
+    SPEEDS,
+    st.lists(st.tuples(st.floats(1e-4, 0.5), st.sampled_from(["go on", "pause", "seek"]), st.floats(0, 0.99))),
+)
+def test_a_stamp_tells_the_sample_through_loops_seeks_and_pauses(
+    rate_hz: float, n_samples: int, speed: float, ticks: list[tuple[float, str, float]]
+) -> None:
+    playhead = Playhead(rate_hz, n_samples, speed=speed, loop=True)
+    playhead.resume(START)
+    now = START
+    given_out: list[tuple[float, int]] = []
+    for tick, act, share in ticks:
+        now += tick
+        for piece in pieces_at(playhead, now):
+            given_out += [
+                (piece.first_time + n / rate_hz, sample) for n, sample in enumerate(range(piece.start, piece.stop))
+            ]
+        if act == "seek":
+            playhead.seek(share * n_samples / rate_hz)
+        elif act == "pause":
+            playhead.pause(now)
+            now += 0.01 + share
+            playhead.resume(now)
+    stamps, samples = (np.array(each) for each in zip(*given_out, strict=True)) if given_out else (np.empty(0),) * 2
+    found = playhead.samples_at(stamps)
+    # What lies many jumps back is forgotten, and never taken for another sample.
+    recent = found >= 0
+    np.testing.assert_array_equal(found[recent], samples[recent])
+    assert (np.diff(recent.astype(int)) >= 0).all()
+    assert recent[-1:].all()
+    np.testing.assert_array_equal(playhead.samples_at(stamps + 0.5 / rate_hz), -1)
+
+
+def test_no_sample_was_given_out_before_the_start_in_a_pause_or_after_the_newest() -> None:
+    playhead = Playhead(100.0, 1000)
+    playhead.resume(START)
+    playhead.due(START + 0.1)
+    playhead.pause(START + 0.1)
+    playhead.resume(START + 0.6)
+    playhead.due(START + 0.7)
+    stamps = START + np.array([-0.01, 0.0, 0.1, 0.11, 0.3, 0.6, 0.61, 0.7, 0.71])
+    assert playhead.samples_at(stamps).tolist() == [-1, 0, 10, -1, -1, -1, 11, 20, -1]

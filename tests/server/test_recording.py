@@ -17,6 +17,7 @@ from recordings import XdfStream, counts, with_directory, write_edf, write_fif, 
 
 from cortexcast_server.lsl_metadata import eeg_layout
 from cortexcast_server.recording import Recording, RecordingError
+from cortexcast_server.replayed_meg import find_sensors
 from cortexcast_server.xdf import GAP_MARKER
 
 
@@ -270,3 +271,30 @@ def test_an_xdf_that_was_not_closed_is_truncated(tmp_path: Path) -> None:
 def test_an_xdf_without_samples_is_refused(tmp_path: Path) -> None:
     stream = replace(EEG_STREAM, data=np.empty((0, 2), np.float32), times=np.empty(0))
     assert "has no samples" in refusal(write_xdf(tmp_path / "empty.xdf", [stream]))
+
+
+def test_meg_is_read_as_it_is_stored_and_is_no_part_of_the_replay(tmp_path: Path) -> None:
+    types = ("grad", "eeg", "mag", "ref_meg", "eeg")
+    recording = Recording(write_fif(tmp_path / "both_raw.fif", types=types))
+    assert recording.meg_names == ("grad0", "mag2")
+    assert [channel.name for channel in recording.channels] == ["eeg1", "eeg4"]
+    np.testing.assert_allclose(recording.read_meg(10, 60), 1e-6 * counts(5, 100)[[0, 2], 10:60].T, rtol=1e-6)
+    assert Recording(write_fif(tmp_path / "eeg_raw.fif")).meg_names == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (["MEG 0111", "MEG0113"], [2, 0]),
+        (["MEG0112"], [1]),
+        (["MEG0111", "MEG0121"], None),
+    ],
+)
+def test_sensors_are_found_by_name_blanks_aside(tmp_path: Path, names: list[str], columns: list[int] | None) -> None:
+    path = write_fif(
+        tmp_path / "both_raw.fif",
+        types=("grad", "grad", "mag", "eeg"),
+        names=("MEG 0113", "MEG0112", "MEG0111", "Cz"),
+    )
+    found = find_sensors(Recording(path), names)
+    assert (found if found is None else found.tolist()) == columns

@@ -9,7 +9,7 @@ import pytest
 from cortexcast_models.bundle import SHIPPED, read_bundle
 from cortexcast_training import scaling
 from cortexcast_training.baselines import minimum_norm, population
-from cortexcast_training.card import CARD, card
+from cortexcast_training.card import CARD, FILES, card
 from cortexcast_training.datasets import benchmark_subjects
 from cortexcast_training.evaluate import (
     BASELINE,
@@ -18,21 +18,27 @@ from cortexcast_training.evaluate import (
     NULL,
     Contestants,
     Judged,
+    Shifted,
+    joined,
     judge,
-    judge_shift,
+    judge_shifted,
+    not_shifted,
 )
 from cortexcast_training.held_out import BAYES, OWN_WIENER, STATE_KNOWN, HeldOut, held_out, shifts, simulated_held_out
-from cortexcast_training.leadfield import CAP, electrode_positions, helmet
+from cortexcast_training.leadfield import CAP, electrode_positions, helmet, is_magnetometer
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.recipe import SimulatedData
 from cortexcast_training.recording import Recording, RecordingError
-from cortexcast_training.results import Results, ResultsError, read_results, write_results
+from cortexcast_training.results import Effort, Results, ResultsError, Streaming, read_results, write_results
 from cortexcast_training.simulator import SimulationSettings
-from cortexcast_training.streamed import Estimates, StreamedModel
-from cortexcast_training.summary import summarise
-from cortexcast_training.virtual_helmet import sensor_types
+from cortexcast_training.streamed import Estimates
+from cortexcast_training.summary import headline, shift_of, summarise
 from cortexcast_training.windows import Prepared
 
+MANIFEST = read_bundle(SHIPPED / "meg-leadfield").manifest
+STREAMING = Streaming(windows_per_s=500.0, p50_ms=1.5, p99_ms=2.5, parity=1e-6)
+EFFORT = Effort(parameters=1000, heads=8, windows_per_s=120.0)
+OTHERS = {"half": Effort(parameters=1000, heads=4), "small": Effort(parameters=500, heads=8)}
 DATA = SimulatedData(train=1, validation=1, recording=SimulationSettings(duration_s=44.0))
 
 
@@ -53,11 +59,15 @@ def truth(recording: Prepared) -> Estimates:
 
 @pytest.fixture(scope="module")
 def field_of(held: HeldOut) -> Contestants:
-    """Truth against filters fitted to the subject itself; in place of a headset, electrodes without signal."""
-    units = scaling.units([held.own], sensor_types())
+    """Truth against filters fitted to the subject itself; in place of a headset, electrodes without signal.
+
+    The models of less effort are such filters too.
+    """
+    units = scaling.units([held.own], is_magnetometer())
     known = population([held.own.part(0, 14)], [held.own.part(14, 20)], units)
     linear = {name: method for name, method in known.methods().items() if name in {"ridge", BASELINE}}
-    return Contestants(truth, known, linear, {0: (np.zeros((70, 70)), linear["ridge"])})
+    others = {"half": linear["ridge"], "small": linear[BASELINE]}
+    return Contestants(truth, known, linear, {0: (np.zeros((70, 70)), linear["ridge"])}, others)
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +77,8 @@ def judged(held: HeldOut, field_of: Contestants) -> Judged:
 
 @pytest.fixture(scope="module")
 def results(judged: Judged) -> Results:
-    bundle = read_bundle(SHIPPED / "meg-leadfield")
-    model = StreamedModel(bundle)
-    model.seconds = [0.001, 0.002]
     subjects = [replace(judged, subject=name) for name in ("sub-a", "sub-b")]
-    return summarise(subjects, bundle, model, "simulated", "cortexcast evaluate")
+    return summarise(subjects, MANIFEST, STREAMING, "cortexcast evaluate", EFFORT, OTHERS)
 
 
 def test_own_data_and_judged_data_do_not_overlap(held: HeldOut) -> None:
@@ -102,12 +109,10 @@ def test_the_error_that_is_claimed_is_that_of_the_recording(judged: Judged) -> N
 
 def test_evoked_responses_of_the_same_recording_are_leakage_and_others_are_not(judged: Judged) -> None:
     """A copy of a subject among the others is what the baseline is there to find."""
-    bundle = read_bundle(SHIPPED / "meg-leadfield")
-    model = StreamedModel(bundle)
-    model.seconds = [0.001]
     other = {label: (n, -recorded, target) for label, (n, recorded, target) in judged.evoked.items()}
-    copied = summarise([judged, replace(judged, subject="copy")], bundle, model, "simulated", "x")
-    foreign = summarise([judged, replace(judged, subject="other", evoked=other)], bundle, model, "simulated", "x")
+    copy, foreign_one = replace(judged, subject="copy"), replace(judged, subject="other", evoked=other)
+    copied = summarise([judged, copy], MANIFEST, STREAMING, "x", EFFORT, {})
+    foreign = summarise([judged, foreign_one], MANIFEST, STREAMING, "x", EFFORT, {})
     assert copied.methods[EVOKED].metrics["explained"].value > 0.03
     assert foreign.methods[EVOKED].explained[judged.subject] < 0
 
@@ -128,18 +133,66 @@ def test_the_null_sees_eeg_of_another_time(held: HeldOut, field_of: Contestants)
     assert scores[MODEL] == scores[BASELINE]
 
 
-def test_a_shift_is_judged_by_the_worst_subject(held: HeldOut, field_of: Contestants) -> None:
-    shift = judge_shift([held, held], field_of)
-    assert shift.model.value == 1
-    assert shift.worst_difference == pytest.approx(shift.difference.value)
-    assert shift.novel is not None
+def test_a_shift_is_judged_by_the_worst_subject(held: HeldOut, field_of: Contestants, judged: Judged) -> None:
+    seen = judge_shifted(held, field_of.model, field_of.methods[BASELINE])
+    assert not_shifted(judged) == seen
+    assert seen.model == 1
+    assert seen.novel == pytest.approx(0.5, abs=0.01)
+    assert seen.oracle is not None
+    assert seen.baseline < seen.oracle < 1
+    shift = shift_of([seen, Shifted(model=0.2, baseline=0.3, oracle=None, novel=None)])
+    assert shift.model.value == 0.6
+    assert shift.worst_difference == pytest.approx(-0.1)
+    assert shift.oracle is not None
+    assert shift.oracle.n == 1
 
 
 def test_each_shift_changes_one_respect() -> None:
     changed = shifts(DATA)
-    assert len(changed) == 4
+    assert len(changed) == 5
     for data in changed.values():
         assert sum(getattr(data, key) != getattr(DATA, key) for key in ("head", "sources", "recording")) == 1
+        assert type(data).model_validate_json(data.model_dump_json()) == data
+
+
+def test_runs_of_a_subject_are_one_entry(judged: Judged) -> None:
+    """Two runs that are alike give what one gives; another one gives the mean."""
+    twice = joined([judged, judged])
+    assert twice.seconds == 2 * judged.seconds
+    assert twice.scores.keys() == judged.scores.keys()
+    for name, scores in judged.scores.items():
+        assert twice.scores[name] == pytest.approx(scores)
+    assert (twice.headsets, twice.others) == (judged.headsets, judged.others)
+    assert len(twice.faces) == len(twice.trials["EEG"]) == 2 * len(judged.faces)
+    for label, (n, recorded, target) in judged.evoked.items():
+        assert twice.evoked[label][0] == 2 * n
+        np.testing.assert_allclose(twice.evoked[label][1:], [recorded, target])
+    other = replace(judged, scores={name: {"explained": 0.0} for name in (MODEL, BASELINE)})
+    assert joined([judged, other]).scores == {
+        name: {"explained": pytest.approx(judged.scores[name]["explained"] / 2)} for name in (MODEL, BASELINE)
+    }
+
+
+def test_a_learning_curve_takes_models_that_differ_in_its_amount_alone(results: Results, judged: Judged) -> None:
+    curves = {of: [point for point in results.learning if point.of == of] for of in ("heads", "parameters")}
+    assert [point.amount for point in curves["heads"]] == [4, 8]
+    assert [point.amount for point in curves["parameters"]] == [500, 1000]
+    for points, worse in ((curves["heads"], "ridge"), (curves["parameters"], BASELINE)):
+        assert points[0].explained.value == judged.scores[worse]["explained"]
+        assert points[0].gap_closed == results.methods[worse].gap_closed
+        assert points[1].gap_closed == results.methods[MODEL].gap_closed
+
+
+def test_the_headline_says_on_whom_and_by_which_command(results: Results) -> None:
+    metrics = headline(results)
+    assert {metric.command for metric in metrics} == {"cortexcast evaluate"}
+    assert all("2 held-out simulated subjects" in metric.name for metric in metrics)
+    values = {metric.name.split(":")[0]: metric.value for metric in metrics}
+    assert values["explained variance"] == 1
+    assert values[f"explained variance by {BASELINE}"] == results.methods[BASELINE].explained["sub-a"]
+    closed = results.methods[MODEL].gap_closed
+    assert closed is not None
+    assert values[f"share of the gap from {BASELINE} to {BAYES} that is closed"] == closed.value
 
 
 def test_results_come_back_from_their_file(results: Results, tmp_path: Path) -> None:
@@ -165,15 +218,24 @@ def test_the_card_says_what_the_results_say_and_that_they_are_simulated(results:
     assert "**Simulated.**" in text
     assert f"{results.methods[BAYES].metrics['explained'].value:.3f}" in text
     shown = {name for name in files if name != CARD}
-    assert shown == {"traces.png", "topographies.png", "calibration.png", "headsets.png"}
+    assert files.keys() == FILES
     for name in shown:
         assert f"({name})" in text
         assert files[name].startswith(b"\x89PNG")
+        assert len(files[name]) < 60_000
+
+
+def test_the_card_counts_the_subjects_on_which_the_model_does_worse(results: Results) -> None:
+    assert "| **model explains less on** | 0 of 2 |" in card(results)[CARD].decode()
+    worse = {"sub-a": -0.5, "sub-b": 0.9}
+    methods = {**results.methods, MODEL: results.methods[MODEL].model_copy(update={"explained": worse})}
+    text = card(results.model_copy(update={"methods": methods}))[CARD].decode()
+    assert "| **model explains less on** | 1 of 2 |" in text
 
 
 def test_a_card_of_recorded_data_does_not_speak_of_truth(results: Results) -> None:
     methods = {name: method for name, method in results.methods.items() if name not in {BAYES, OWN_WIENER, STATE_KNOWN}}
-    recorded = results.model_copy(update={"data": "recorded", "methods": methods})
+    recorded = results.model_copy(update={"data": "recorded", "methods": methods, "learning": ()})
     text = card(recorded)[CARD].decode()
     assert "SIMULATED" not in text
     assert "**Simulated.**" not in text

@@ -51,8 +51,9 @@ def run(
     """Train a small net."""
     train, held_out = subjects()
     shape = net_shape(**changes)
-    net, units = untrained(train, shape)
-    fitted = fit(net, Windows(train, shape.n_tokens), Windows(held_out, shape.n_tokens), units, settings, folder, say)
+    net, units, states = untrained(train, shape)
+    windows = Windows(train, shape.n_tokens)
+    fitted = fit(net, windows, states, Windows(held_out, shape.n_tokens), units, settings, folder, say)
     return net, fitted
 
 
@@ -101,9 +102,9 @@ class TestLearning:
     def test_it_never_ends_below_where_it_began(self, tmp_path: Path) -> None:
         """Here there is nothing to learn, and far too fast."""
         train, held_out = ([noise_recording(100, 70, 4, seed=seed)] for seed in (1, 2))
-        net, units = untrained(train, net_shape())
+        net, units, states = untrained(train, net_shape())
         settings = QUICK.model_copy(update={"learning_rate": 0.3})
-        fitted = fit(net, Windows(train, 6), Windows(held_out, 6), units, settings, tmp_path)
+        fitted = fit(net, Windows(train, 6), states, Windows(held_out, 6), units, settings, tmp_path)
         entries = log(tmp_path)
         assert fitted.validation == entries[0]["validation"] > entries[-1]["validation"]
         assert identical(net, untrained(train, net_shape())[0])
@@ -135,8 +136,8 @@ class TestResuming:
         train, held_out = ([noise_recording(100, 70, 4, seed=seed)] for seed in (1, 2))
         settings = QUICK.model_copy(update={"learning_rate": 0.1, "patience": 1})
         for _ in range(2):
-            net, units = untrained(train, net_shape())
-            fitted = fit(net, Windows(train, 6), Windows(held_out, 6), units, settings, tmp_path)
+            net, units, states = untrained(train, net_shape())
+            fitted = fit(net, Windows(train, 6), states, Windows(held_out, 6), units, settings, tmp_path)
             assert fitted.stopped_early
             assert fitted.steps == 4
 
@@ -201,10 +202,10 @@ class TestErrors:
     def test_a_loss_that_is_no_number_is_told(self, tmp_path: Path) -> None:
         broken = noise_recording(40, 70, 4)
         broken.meg[100] = np.nan
-        net, _ = untrained([noise_recording(40, 70, 4)], net_shape())
+        net, _, states = untrained([noise_recording(40, 70, 4)], net_shape())
         windows = Windows([broken], 6)
         with pytest.raises(FitError, match=r"the loss is nan at step \d+: lower fit.learning_rate"):
-            fit(net, windows, Windows([noise_recording(40, 70, 4)], 6), Units(1.0, np.ones(4)), QUICK, tmp_path)
+            fit(net, windows, states, Windows([noise_recording(40, 70, 4)], 6), Units(1.0, np.ones(4)), QUICK, tmp_path)
 
 
 def test_two_processes_train_the_same_net(tmp_path: Path) -> None:

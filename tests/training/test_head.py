@@ -166,6 +166,12 @@ class TestPlaces:
         assert 0.1 < np.mean(np.array(pushed) > 0) < 0.8
         assert np.median(pushed) < 0.01
 
+    def test_the_widest_head_finds_its_place_in_the_helmet(self, geometry_only: None) -> None:
+        """Between walls that push it to both sides, it once never came free."""
+        wide = {**TEMPLATE.model_dump(), "scale_mean": 1.15, "helmet_shift_sd_m": 0.005, "helmet_rotation_sd_deg": 4.0}
+        heads = [draw_head(HeadSettings(**wide), seed) for seed in range(20)]
+        assert 0 < max(head.pushed_m for head in heads) < 0.1
+
     def test_every_dipole_is_inside_the_inner_skull(self) -> None:
         for seed in range(5):
             model = draw_head(HeadSettings(), seed).model

@@ -23,6 +23,7 @@ from cortexcast_training.leadfield import (
     electrode_positions,
     head_to_mri,
     helmet,
+    is_magnetometer,
     lead_fields,
     scalp,
 )
@@ -32,7 +33,7 @@ from cortexcast_training.standard_positions import write
 
 Floats = NDArray[np.float64]
 
-IS_MAG = np.array([name.endswith("1") for name in helmet()["ch_names"]])
+IS_MAG = is_magnetometer()
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,9 @@ def correlation(a: Floats, b: Floats) -> Floats:
 
 
 class TestHelmet:
+    def test_magnetometers_have_their_coil_type(self) -> None:
+        assert [channel["coil_type"] == 3024 for channel in helmet()["chs"]] == IS_MAG.tolist()
+
     def test_a_coil_is_as_far_from_the_scalp_as_the_dewar_wall_is_thick(self) -> None:
         distance = distance_to_scalp(coils()[0])
         assert 0.017 < distance.min() < 0.020

@@ -84,28 +84,18 @@ def test_what_is_streamed_is_the_last_token_of_all(lookahead: int, seed: int) ->
     streamed, whole = net.estimate(parts), estimate(net, eeg)
     assert close(streamed.meg, whole.meg[:, -1:])
     assert close(streamed.variance, whole.variance[:, -1:])
-    assert tokens.shape == (2, 6, 69, 8)
+    assert tokens.shape == (2, 6, 70, 8)
     assert hidden.shape == (2, 6, 16)
     assert tokens.square().mean().item() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_before_training_it_is_the_wiener_filter() -> None:
-    """Of all fields, and up to what the random maps of the experts add."""
+    """Of all fields: the experts' mean is nothing."""
     recordings = RECORDINGS
-    net, units = untrained(recordings, net_shape(n_components=4, n_tokens=12))
+    net, units, _ = untrained(recordings, net_shape(n_components=4, n_tokens=12))
     _, total = analysed(recordings)
     eeg = recordings[0].eeg[80 : 80 + 96] / units.eeg
     expected = apply(total.filter(TAPS), TAPS, recordings[0].eeg / units.eeg)[80 : 80 + 96]
     given_ = estimate(net, torch.from_numpy(eeg.T.astype(np.float32))[None]).meg[0, 2:].transpose(1, 2).flatten(0, 1)
     error = given_.numpy() - expected[16:88]
-    assert np.sqrt(np.mean(error**2)) < 0.1 * np.sqrt(np.mean(expected**2))
-
-
-def test_white_eeg_is_white() -> None:
-    net, units = untrained(RECORDINGS, net_shape())
-    eeg = np.concatenate([each.eeg for each in RECORDINGS]) / units.eeg
-    white = eeg @ net.whitener.numpy().T
-    covariance = white.T @ white / len(white)
-    off = covariance - np.diag(np.diag(covariance))
-    assert np.abs(off).max() < 0.01
-    assert (np.diag(covariance) < 1.01).all()
+    assert np.sqrt(np.mean(error**2)) < 1e-4 * np.sqrt(np.mean(expected**2))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cortexcast_training.net import Net
 from cortexcast_training.novelty import Novelty
+from cortexcast_training.scaling import whitener
 from cortexcast_training.windows import Prepared, Windows
 
 SHAPE = net_shape()
@@ -41,12 +42,15 @@ def read(net: Net, eeg: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.fixture(scope="module")
 def novelty(net: Net) -> Novelty:
     novelty = Novelty(SHAPE)
+    train = recordings(range(3))
+    eeg = np.concatenate([recording.eeg for recording in train]) / 1.5e-5
+    components = whitener(np.cov(eeg.T), len(novelty.components))
 
     def features(seeds: range) -> Iterator[Tensor]:
         for batch in windows(seeds).split(64):
             yield novelty.features(*read(net, batch))
 
-    novelty.calibrate(features(range(3)), features(range(10, 13)))
+    novelty.calibrate(components, features(range(3)), features(range(10, 13)))
     return novelty
 
 

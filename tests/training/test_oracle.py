@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cortexcast_models.preprocessing import Preprocessor
+from cortexcast_models.simulation.activity import Family, States, draw_states
 from cortexcast_training.experiment import Events
 from cortexcast_training.metrics import explained_variance
 from cortexcast_training.oracle import Oracle, oracle, posterior, response
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.sensor_noise import NoiseSettings, draw_eeg_noise
 from cortexcast_training.simulator import RATE_HZ, SimulationSettings, draw_activity
-from cortexcast_training.sources import Family, PatchFields, Sources, SourceSettings, States, draw_states
+from cortexcast_training.sources import PatchFields, Sources, SourceSettings
 from cortexcast_training.wiener import INSTANT, LaggedCovariances, Taps, apply
 
 Floats = NDArray[np.float64]

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
+from cortexcast_models.simulation.activity import gates
 from cortexcast_training.artefacts import NAMES, Artefacts, ArtefactSettings, draw_artefacts
 from cortexcast_training.experiment import CODES, Events, ExperimentSettings, draw_events, evoked_activity
 from cortexcast_training.head import Head, template_head
@@ -23,7 +24,7 @@ from cortexcast_training.sensor_noise import (
     meg_noise_density,
 )
 from cortexcast_training.simulator import RATE_HZ, Simulation, SimulationSettings, draw_activity, simulate
-from cortexcast_training.sources import PatchFields, Sources, SourceSettings, draw_sources, gates, patch_fields
+from cortexcast_training.sources import PatchFields, Sources, SourceSettings, draw_sources, patch_fields
 
 Floats = NDArray[np.float64]
 

@@ -1,11 +1,9 @@
-"""Patches lie where they should, are as strong as set, and states last as long as set."""
+"""Patches lie where they should and are as strong as set."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cortexcast_training.head import template_head
@@ -17,8 +15,6 @@ from cortexcast_training.sources import (
     Sources,
     SourceSettings,
     draw_sources,
-    draw_states,
-    gates,
     patch_fields,
 )
 
@@ -114,42 +110,6 @@ class TestPatches:
         np.testing.assert_allclose(louder.moments[:, evoked], sources.moments[:, evoked])
 
 
-class TestStates:
-    @given(st.integers(0, 2**32 - 1))
-    def test_dwells_are_within_their_limits(self, seed: int) -> None:
-        states = draw_states(SourceSettings(), 11_000, 1100.0, seed)
-        changes = np.flatnonzero(np.diff(states)) + 1
-        dwells = np.diff(changes) / 1100.0  # the first and the last are cut
-        assert (dwells > 0.199).all()
-        assert (dwells < 1.001).all()
-        assert states.min() >= 0
-        assert states.max() < 16
-
-    def test_over_a_long_time_all_states_are_alike_and_dwells_are_as_set(self) -> None:
-        states = draw_states(SourceSettings(), 3_300_000, 1100.0, 0)
-        share = np.bincount(states, minlength=16) / len(states)
-        np.testing.assert_allclose(share, 1 / 16, rtol=0.2)
-        dwells = np.diff(np.flatnonzero(np.diff(states))) / 1100.0
-        reach, mean = 0.8, 0.3
-        expected = 0.2 + mean - reach / np.expm1(reach / mean)  # of the exponential distribution cut at 0.8 s
-        assert dwells.mean() == pytest.approx(expected, rel=0.03)
-
-    @given(st.integers(0, 1000), st.sampled_from([0.0, 0.01, 0.03, 0.1]))
-    def test_gates_share_out_a_constant_power(self, seed: int, transition_s: float) -> None:
-        states = draw_states(SourceSettings(), 3300, 1100.0, seed)
-        gate = gates(states, 16, transition_s, 1100.0)
-        np.testing.assert_allclose((gate**2).sum(axis=0), 1.0, atol=1e-5)
-        settled = np.ones(len(states), bool)
-        for change in np.flatnonzero(np.diff(states)):
-            margin = round(transition_s * 1100 / 2) + 2
-            settled[max(0, change - margin) : change + margin] = False
-        index = np.flatnonzero(settled)
-        np.testing.assert_allclose(gate[states[index], index], 1.0, atol=1e-5)
-
-    def test_one_state_lasts_for_ever(self) -> None:
-        assert not draw_states(SourceSettings(states=1), 2200, 1100.0, 0).any()
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -162,3 +122,38 @@ class TestStates:
 def test_settings_that_cannot_be_are_refused(fields: dict[str, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         SourceSettings(**fields)  # type: ignore[arg-type]
+
+
+class TestDrawnStates:
+    """A brain may have fewer or more states than were drawn; all that is drawn stays where and as strong as it was."""
+
+    def test_who_does_not_ask_for_it_has_the_settings_of_before(self) -> None:
+        assert "drawn_states" not in SourceSettings().model_dump_json()
+        settings = SourceSettings(states=8, drawn_states=16)
+        assert SourceSettings.model_validate_json(settings.model_dump_json()) == settings
+
+    def test_fewer_occur(self, sources: Sources) -> None:
+        self.is_the_same_but_for_states(sources, draw_sources(SourceSettings(states=8, drawn_states=16)), 8)
+
+    def test_others_join(self, sources: Sources) -> None:
+        more = draw_sources(SourceSettings(states=24, drawn_states=16))
+        self.is_the_same_but_for_states(sources, more, 16)
+        places, n_drawn = more.centres[more.family("network").patches], sources.family("network").patches.stop
+        assert len(np.unique(places, axis=0)) == len(places) == 24 * more.settings.patches_per_state > n_drawn
+
+    def is_the_same_but_for_states(self, sources: Sources, other: Sources, n_common: int) -> None:
+        assert other.moments.shape[1] == len(other.centres) == other.families[-1].patches.stop
+        for state in range(n_common):
+            np.testing.assert_allclose(
+                other.moments[:, other.of_state(state)],
+                sources.moments[:, sources.of_state(state)],
+                rtol=1e-9,
+                atol=1e-30,
+            )
+        for family in sources.families[1:]:
+            same = other.family(family.name)
+            assert same.spectrum == family.spectrum
+            np.testing.assert_array_equal(other.centres[same.patches], sources.centres[family.patches])
+            np.testing.assert_allclose(
+                other.moments[:, same.patches], sources.moments[:, family.patches], rtol=1e-9, atol=1e-30
+            )

@@ -1,5 +1,6 @@
 """A bundle run over a prepared recording gives what the server streams."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,20 @@ def test_it_gives_what_the_server_streams(tmp_path: Path) -> None:
     assert not offline.meg[-LOOKAHEAD:].any()
     assert offline.novelty is not None
     assert offline.novelty.shape == (20,)
-    assert len(streamed.seconds) == 20
+
+
+def test_another_process_gives_the_same(tmp_path: Path) -> None:
+    streamed = StreamedModel(looking_ahead(tmp_path / "bundle"))
+    recording = noise_recording(10, n_electrodes=len(CAP), n_sensors=3)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(streamed))(recording).meg, streamed(recording).meg)
+
+
+def test_the_graph_is_timed_and_compared_with_its_golden_tensors(tmp_path: Path) -> None:
+    streamed = StreamedModel(looking_ahead(tmp_path / "bundle"))
+    seconds = streamed.seconds(5)
+    assert seconds.shape == (5,)
+    assert (seconds > 0).all()
+    assert 0 <= streamed.parity() < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_a_folder_with_windows_of_other_data_is_refused(
     other.write_text(RECIPE.replace("[simulation]\n", "[simulation]\nseed = 3\n"))
     assert main(["train", "meg", "--config", str(other), "--out", str(trained[0])]) == 1
     said = capsys.readouterr().err
-    assert "windows is of other data than the recipe's: train into another folder, or remove it" in said
+    assert "windows is of other data than the recipe's: give the recipe that made it, or another folder" in said
     assert said.count("\n") == 1
 
 

@@ -48,7 +48,7 @@ def eeg() -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def hop() -> Hop:
     recording = hidden_state_recording(100, 0, n_sensors=306)
-    net, units = untrained([recording], SHAPE)
+    net, units, _ = untrained([recording], SHAPE)
     novelty = Novelty(SHAPE)
     torch.nn.init.normal_(novelty.mean, std=0.1, generator=torch.Generator().manual_seed(0))
     return Hop(disturbed(net, 0.1), novelty, Units(units.eeg, units.meg * np.linspace(0.5, 2, 306))).eval()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cortexcast_training.head import TEMPLATE, Head, HeadSettings, draw_head, template_head
 from cortexcast_training.leadfield import helmet, is_magnetometer
-from cortexcast_training.virtual_helmet import sensor_types, virtual_helmet_map
+from cortexcast_training.virtual_helmet import virtual_helmet_map
 
 Floats = NDArray[np.float64]
 
@@ -64,8 +64,3 @@ def test_a_bad_sensor_is_not_used_and_yet_estimated(moved: tuple[Head, Head]) ->
     matrix = virtual_helmet_map(there.dev_head_t, good)
     assert not matrix[:, ~good].any()
     assert wrong(matrix @ brain(there), brain(here)) < 0.06
-
-
-def test_sensor_types_are_in_the_helmets_order() -> None:
-    assert [kind == "mag" for kind in sensor_types()] == IS_MAG.tolist()
-    assert [channel["coil_type"] == 3024 for channel in helmet()["chs"]] == IS_MAG.tolist()

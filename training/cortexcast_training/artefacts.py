@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from cortexcast_models.manifest import Strict
+from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.head import Head
 from cortexcast_training.leadfield import CAP, external_fields, head_to_mri, meg_of_sphere
-from cortexcast_training.randomness import stream
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

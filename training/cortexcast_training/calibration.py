@@ -1,11 +1,17 @@
 """Calibrate a model to one head: from the wearer's own simultaneous EEG and MEG.
 
-What differs between heads is above all linear: where each field lies, how strong it is, how EEG mixes into it. So with
-the transformer's weighting of its experts as it is, the linear parts are fitted anew by ridge regression toward what
-they were: the fields as mixtures of the estimated fields, and the experts' maps. How firmly each is held to what it was
-is chosen by cross-validation over blocks of the recording, and what that gains is measured by another one around it.
+What differs between heads is above all linear: where each source shows, and how strongly. So the model stays as it is
+between two mixtures, one of the electrodes before it and one of its fields after it, and these are fitted:
 
-Source: hierarchical shrinkage as in Hoerl & Kennard, *Technometrics* 12 (1970), with the model in place of zero.
+1. along the modes in which heads vary (``head_modes.py``), as the most probable head given the recording: a few
+   numbers, which ten seconds tell;
+2. from there in every entry, by gradient descent. How many steps serve is told by cross-validation over blocks of the
+   recording: so early stopping draws the mixtures toward the most probable head.
+
+What that gains is measured on blocks that neither the fit nor the choice of its steps has seen.
+
+Source: hierarchical shrinkage as in Hoerl & Kennard, *Technometrics* 12 (1970), and Gauss-Newton iteration; early
+stopping as shrinkage: Yao, Rosasco & Caponnetto, *Constr. Approx.* 26 (2007).
 """
 
 from __future__ import annotations
@@ -13,102 +19,95 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import product
-from typing import Self
 
 import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call
 
+from cortexcast_training.head_modes import HeadModes
 from cortexcast_training.net import Net
 from cortexcast_training.scaling import Units
 from cortexcast_training.windows import Prepared
 
 Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
+Numbers = NDArray[np.int64]
 
 N_BLOCKS = 5
 
-MIXTURE_HOLDS = (100.0, 1_000.0, 10_000.0)
-EXPERT_HOLDS = (100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
+LEAST_S = 7.5
+"""Good data, without which nothing can be told: what is left of 10 s when the filters have settled."""
+
+HOLD = 30.0
+"""How firmly modes are held to the average head: as if so many neighbouring samples told no more than one."""
+
+N_ROUNDS = 3
+"""Gauss-Newton iterations."""
+
+STEPS = (10, 20, 40, 80, 160)
+"""Of gradient descent, in all, at which it is looked whether they serve."""
+
 RIDGE_HOLDS = (10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0)
-"""How firmly: as by so many samples that agree with the model, or with zero in plain ridge regression."""
+"""Of ridge regression: as by so many samples that agree with zero."""
 
-N_DIRECTIONS = 24
-"""In which the experts' weights vary: their maps are fitted anew along these alone."""
+_LEARNING_RATE = 1e-3
+_BATCH = 32
+_AT_ONCE = 32
+_MOST_WINDOWS = 400
+"""That modes are told from: some three minutes."""
 
-_BATCH = 256
+_NUDGE = 0.1
+"""Of a mode, in standard deviations over heads: by how the estimate moves, its derivative is taken."""
+
+Say = Callable[[str, int, int], None]
+"""Hears what is being done, how much of it is, and of how much."""
+
+
+class CalibrationError(Exception):
+    """A recording cannot be calibrated to, or it gains nothing. The message says why."""
 
 
 @dataclass(frozen=True)
-class Readout:
-    """What a net makes of a recording and what was measured, by sample; in the net's units.
+class Material:
+    """What is calibrated on: windows, of each of which the newer half is estimated; these halves do not overlap.
 
     Attributes:
-        white: ``(n, n_white)``, EEG.
-        weights: ``(n, n_experts)``.
-        estimate: ``(n, n_components)``, strengths of the net's fields.
-        measured: ``(n, n_components)``, likewise in the measured MEG.
-        power: ``(n,)``, of the measured MEG, all sensors together.
+        eeg: ``(n, n_electrodes, n_samples)`` in the net's units.
+        wanted: ``(n, n_estimated, n_components)``, strengths of the net's fields in the measured MEG.
+        power: ``(n,)``, of the measured MEG, all sensors and estimated samples together.
+        block: ``(n,)``, which of the blocks for cross-validation each window is in.
     """
 
-    white: Singles
-    weights: Singles
-    estimate: Singles
-    measured: Singles
-    power: Singles
+    eeg: Tensor
+    wanted: Tensor
+    power: Tensor
+    block: Numbers
 
-
-@torch.no_grad()
-def read_out(net: Net, recording: Prepared, units: Units) -> Readout:
-    """Run a net over all good windows of a recording, as the server would."""
-    shape = net.shape
-    n = shape.n_tokens * shape.token
-    token = (shape.n_tokens - 1 - shape.lookahead) * shape.token
-    starts = recording.starts(shape.n_tokens)
-    parts: list[tuple[Singles, ...]] = []
-    for some in np.array_split(starts, max(1, -(-len(starts) // _BATCH))):
-        eeg = np.stack([recording.eeg[s : s + n].T for s in some]) / np.float32(units.eeg)
-        meg = np.concatenate([recording.meg[s + token : s + token + shape.token] for s in some]) / units.meg
-        read, _, _ = net.streamed(torch.from_numpy(eeg))
-        parts.append(
-            (
-                _by_sample(read.tokens),
-                np.repeat(read.weights[:, 0].numpy(), shape.token, axis=0),
-                _by_sample(read.components),
-                (meg @ net.basis.numpy()).astype(np.float32),
-                (meg**2).sum(axis=1).astype(np.float32),
-            )
-        )
-    return Readout(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    def __len__(self) -> int:
+        return len(self.eeg)
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What to add to a net's linear parts.
+    """Two mixtures, each less the identity.
 
     Attributes:
-        mixture: ``(n_components, n_components)``: the fields' strengths gain this times the estimated ones.
-        experts: ``(n_experts, n_components, n_white)``, added to the experts' maps.
+        eeg: ``(n_electrodes, n_electrodes)``, before the net.
+        fields: ``(n_components, n_components)``, after it.
     """
 
-    mixture: Floats
-    experts: Floats
+    eeg: Tensor
+    fields: Tensor
 
     def corrected(self, net: Net) -> Net:
-        """The net with this correction."""
+        """The net with the mixtures inside it: of the same form, and no slower."""
         result = copy.deepcopy(net)
-        mixing = torch.from_numpy(np.eye(len(self.mixture)) + self.mixture).float()
+        own = {**dict(result.named_parameters()), **dict(result.named_buffers())}
         with torch.no_grad():
-            result.experts.copy_(mixing @ net.experts + torch.from_numpy(self.experts).float())
-            result.wiener.copy_(torch.einsum("cd,det->cet", mixing, net.wiener))
-            shape = (net.shape.n_components, net.shape.token)
-            result.residual.weight.copy_(
-                torch.einsum("cd,dtw->ctw", mixing, net.residual.weight.unflatten(0, shape)).flatten(0, 1)
-            )
-            result.residual.bias.copy_((mixing @ net.residual.bias.unflatten(0, shape)).flatten())
+            for name, value in _mixed(net, self).items():
+                own[name].copy_(value)
         return result
 
 
@@ -126,112 +125,274 @@ class Gain:
     after: Floats
     ridge: Floats
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether calibration gained more than its standard error over blocks."""
+        return _is_sure(self.after - self.before)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What came of a calibration.
+
+    Attributes:
+        net: the calibrated one.
+        gain: by cross-validation.
+        steps: of gradient descent that served, beyond the modes.
+    """
+
+    net: Net
+    gain: Gain
+    steps: int
+
+
+def material(net: Net, recordings: Sequence[Prepared], units: Units) -> Material:
+    """Cut the good stretches of recordings into windows.
+
+    Raises:
+        CalibrationError: they are too short.
+    """
+    shape, span = net.shape, _estimated(net)
+    n, hops = shape.n_tokens * shape.token, span.stop - span.start
+    samples = slice(span.start * shape.token, span.stop * shape.token)
+    good_s = sum(recording.good.sum() * recording.hop / recording.rate_hz for recording in recordings)
+    eeg, wanted, power = [], [], []
+    for recording in recordings:
+        for stretch in recording.stretches():
+            for begin in range(stretch.start, stretch.stop - n + 1, hops * shape.token):
+                meg = recording.meg[begin : begin + n][samples] / units.meg
+                eeg.append(recording.eeg[begin : begin + n].T / units.eeg)
+                wanted.append(meg @ net.basis.numpy())
+                power.append((meg**2).sum())
+    if good_s < LEAST_S or len(eeg) < N_BLOCKS:
+        raise CalibrationError(
+            f"there are {good_s:.1f} s of good data, in {len(eeg)} windows without an interruption: "
+            "calibration needs a recording of 10 s or more"
+        )
+    return Material(
+        torch.from_numpy(np.stack(eeg)).float(),
+        torch.from_numpy(np.stack(wanted)).float(),
+        torch.tensor(power).float(),
+        np.arange(len(eeg)) * N_BLOCKS // len(eeg),
+    )
+
+
+def calibrate(net: Net, own: Material, modes: HeadModes, say: Say = lambda _what, _done, _of: None) -> Calibrated:
+    """Fit a net to a recording, as far as the recording itself, left out in parts, says that it serves.
+
+    Args:
+        net: as trained.
+        own: the wearer's recordings.
+        modes: in which heads vary.
+        say: hears how far it is.
+    """
+    frozen = copy.deepcopy(net).requires_grad_(False)
+    folds = [own.block != block for block in range(N_BLOCKS)]
+    everything = np.ones(len(own), bool)
+    *heads, head = _heads(frozen, own, modes, [*folds, everything], say)
+    paths = [_Path(frozen, own, of_fold, fold) for of_fold, fold in zip(heads, folds, strict=True)]
+
+    def left() -> list[float]:
+        return [path.left(~fold) for path, fold in zip(paths, folds, strict=True)]
+
+    # Stages: the model as it was, the most probable head, and so many steps from there.
+    stages = [[_left(frozen, own, ~fold) for fold in folds], left()]
+    for done, steps in enumerate(STEPS):
+        say("fitting", done, len(STEPS))
+        for path in paths:
+            path.go_on_to(steps)
+        stages.append(left())
+        if sum(stages[-1]) > sum(stages[-2]):
+            break
+    steps = (0, *STEPS)[_served(np.array(stages)) - 1]
+    whole = _Path(frozen, own, head, everything)
+    whole.go_on_to(steps)
+    say("fitting", len(STEPS), len(STEPS))
+    return Calibrated(whole.correction.corrected(net), _gain(frozen, own, np.array(stages)), steps)
+
+
+class _Path:
+    """From the most probable head by gradient descent toward what these windows show."""
+
+    def __init__(self, net: Net, own: Material, head: Correction, used: NDArray[np.bool_]) -> None:
+        self._net, self._own, self._numbers = net, own, np.flatnonzero(used)
+        self.correction = Correction(head.eeg.clone().requires_grad_(), head.fields.clone().requires_grad_())
+        # Adam (Kingma & Ba, *ICLR* 2015).
+        self._optimizer = torch.optim.Adam([self.correction.eeg, self.correction.fields], lr=_LEARNING_RATE)
+        self._steps = 0
+
+    def go_on_to(self, steps: int) -> None:
+        """Take steps until there are so many."""
+        for step in range(self._steps, steps):
+            numbers = np.random.default_rng(step).choice(self._numbers, min(_BATCH, len(self._numbers)), replace=False)
+            missed = self._own.wanted[numbers] - _strengths(self._net, self.correction, self._own.eeg[numbers])
+            self._optimizer.zero_grad(set_to_none=True)
+            (missed.square().sum() / self._own.power[numbers].sum()).backward()
+            self._optimizer.step()
+        self._steps = max(self._steps, steps)
+
+    def left(self, which: NDArray[np.bool_]) -> float:
+        """The squared error that is left of these windows, as far as the net's fields can give them."""
+        return _left(self._net, self._own, which, self.correction)
+
+
+@torch.no_grad()
+def _heads(
+    net: Net, own: Material, modes: HeadModes, trainings: Sequence[NDArray[np.bool_]], say: Say
+) -> list[Correction]:
+    """Given the windows of each training, the most probable head.
+
+    All of them share the point about which the net is taken to be linear. It hardly matters, and is found once.
+    """
+    some = np.arange(0, len(own), -(-len(own) // _MOST_WINDOWS))
+    n_modes = len(modes.eeg)
+    head = np.zeros(n_modes)
+    for done in range(N_ROUNDS):
+        say("finding the head", done, N_ROUNDS)
+        grams, crosses = np.zeros((N_BLOCKS, n_modes, n_modes)), np.zeros((N_BLOCKS, n_modes))
+        error, n = 0.0, 0
+        for numbers in np.array_split(some, -(-len(some) // _AT_ONCE)):
+            eeg, block = own.eeg[numbers], own.block[numbers]
+            here = _strengths(net, _along(modes, head), eeg)
+            missed = (own.wanted[numbers] - here).flatten(1).numpy()
+            moved = np.stack(
+                [
+                    ((_strengths(net, _along(modes, head + nudge), eeg) - here) / _NUDGE).flatten(1).numpy()
+                    for nudge in _NUDGE * np.eye(n_modes)
+                ],
+                axis=1,
+            )
+            for of in np.unique(block):
+                within = moved[block == of].astype(np.float64)
+                grams[of] += np.einsum("nks,nls->kl", within, within, optimize=True)
+                crosses[of] += np.einsum("nks,ns->k", within, missed[block == of])
+            error, n = error + float((missed.astype(np.float64) ** 2).sum()), n + missed.size
+        hold = HOLD * error / n * np.eye(n_modes)
+        start = head
+        head = scipy.linalg.solve(grams.sum(axis=0) + hold, crosses.sum(axis=0) + grams.sum(axis=0) @ start)
+    heads = []
+    for used in trainings:
+        blocks = np.unique(own.block[used])
+        gram, cross = grams[blocks].sum(axis=0), crosses[blocks].sum(axis=0)
+        heads.append(_along(modes, scipy.linalg.solve(gram + hold, cross + gram @ start)))
+    return heads
+
+
+def _along(modes: HeadModes, head: Floats) -> Correction:
+    return Correction(
+        torch.from_numpy(np.tensordot(head, modes.eeg, 1)).float(),
+        torch.from_numpy(np.tensordot(head, modes.fields, 1)).float(),
+    )
+
+
+def _mixed(net: Net, correction: Correction) -> dict[str, Tensor]:
+    """What of a net the mixtures change: every linear map from the EEG, and every one to the fields.
+
+    A window is divided by its RMS as it was recorded.
+    """
+    shape = net.shape
+    eeg = torch.eye(shape.n_electrodes) + correction.eeg
+    fields = torch.eye(shape.n_components) + correction.fields
+    n = shape.n_electrodes * shape.token
+    tokens = net.embed.weight[:, :n].unflatten(1, (shape.n_electrodes, shape.token))
+    residual = shape.n_components, shape.token
+    return {
+        "filters": net.filters @ eeg,
+        "embed.weight": torch.cat([torch.einsum("wet,ef->wft", tokens, eeg).flatten(1), net.embed.weight[:, n:]], 1),
+        "wiener": torch.einsum("cd,det,ef->cft", fields, net.wiener, eeg),
+        "experts": fields @ net.experts @ eeg,
+        "residual.weight": torch.einsum("cd,dtw->ctw", fields, net.residual.weight.unflatten(0, residual)).flatten(
+            0, 1
+        ),
+        "residual.bias": (fields @ net.residual.bias.unflatten(0, residual)).flatten(),
+    }
+
+
+def _strengths(net: Net, correction: Correction | None, eeg: Tensor) -> Tensor:
+    """Of the fields in the newer half of windows: ``(n, n_estimated, n_components)``."""
+    parts = net(eeg) if correction is None else functional_call(net, _mixed(net, correction), (eeg,))
+    strengths: Tensor = parts.components[:, _estimated(net)].transpose(2, 3).flatten(1, 2)
+    return strengths
+
+
+def _estimated(net: Net) -> slice:
+    """The tokens that are estimated of each window: the newer half, whose past it holds."""
+    stop = net.shape.n_tokens - net.shape.lookahead
+    return slice(stop - stop // 2, stop)
+
+
+@torch.no_grad()
+def _left(net: Net, own: Material, which: NDArray[np.bool_], correction: Correction | None = None) -> float:
+    """The squared error that is left of these windows, as far as the net's fields can give them."""
+    numbers = np.flatnonzero(which)
+    return sum(
+        float((own.wanted[some] - _strengths(net, correction, own.eeg[some])).square().sum())
+        for some in np.array_split(numbers, -(-len(numbers) // _AT_ONCE))
+    )
+
+
+def _served(left: Floats) -> int:
+    """How far to go, given what is left at each stage of each block: on while it surely helps, at least to the head."""
+    stage = 1
+    while stage + 1 < len(left) and _is_sure(left[stage] - left[stage + 1]):
+        stage += 1
+    return stage
+
+
+def _is_sure(gained: Floats) -> bool:
+    """Whether the mean is above zero by more than its standard error."""
+    return bool(gained.mean() > gained.std(ddof=1) / np.sqrt(len(gained)))
+
+
+def _gain(net: Net, own: Material, left: Floats) -> Gain:
+    """Of what is left ``(n_stages, n_blocks)``, in each block at the stage that serves the other blocks."""
+    power, given = (
+        np.array([float(each[own.block == block].sum()) for block in range(N_BLOCKS)])
+        for each in (own.power, own.wanted.square())
+    )
+    served = [_served(np.delete(left, block, axis=1)) for block in range(N_BLOCKS)]
+    chosen = left[served, np.arange(N_BLOCKS)]
+    beyond = power - given  # what no strength of the fields gives
+    return Gain(*(1 - (each + beyond) / power for each in (left[0], chosen, _left_by_ridge(net, own))))
+
+
+def _left_by_ridge(net: Net, own: Material) -> Floats:
+    """Likewise, by ridge regression on the other blocks: ``(n_blocks,)``."""
+    span = _estimated(net)
+    samples = slice(span.start * net.shape.token, span.stop * net.shape.token)
+    blocks = []
+    for block in range(N_BLOCKS):
+        inside = own.block == block
+        eeg = own.eeg[inside][:, :, samples].transpose(1, 2).flatten(0, 1).double().numpy()
+        wanted = own.wanted[inside].flatten(0, 1).double().numpy()
+        blocks.append(_Sums(eeg.T @ eeg, eeg.T @ wanted, float((wanted**2).sum())))
+    return np.array([blocks[n].left(_regressed([*blocks[:n], *blocks[n + 1 :]])) for n in range(N_BLOCKS)])
+
 
 @dataclass(frozen=True)
 class _Sums:
-    """Normal equations of regressing on features."""
+    """Normal equations of a regression, and the power of what it is to give."""
 
     gram: Floats
     cross: Floats
+    power: float
 
-    @classmethod
-    def of(cls, features: Singles, targets: Singles) -> Self:
-        return cls((features.T @ features).astype(np.float64), (features.T @ targets).astype(np.float64))
+    def weights(self, hold: float) -> Floats:
+        return np.asarray(scipy.linalg.solve(self.gram + hold * np.eye(len(self.gram)), self.cross, assume_a="pos"))
 
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(self.gram + other.gram, self.cross + other.cross)
-
-    def solve(self, holds: Floats) -> Floats:
-        gram = self.gram.copy()
-        gram[np.diag_indices(len(gram))] += holds
-        return np.asarray(scipy.linalg.solve(gram, self.cross, assume_a="pos"), np.float64)
+    def left(self, weights: Floats) -> float:
+        """The squared error of weights."""
+        return self.power - 2 * float((weights * self.cross).sum()) + float((weights * (self.gram @ weights)).sum())
 
 
-class Calibration:
-    """Fit a correction to a recording.
+def _regressed(blocks: Sequence[_Sums]) -> Floats:
+    """The weights of these blocks, held to zero as firmly as predicts each best from the others."""
 
-    Args:
-        readout: of the recording.
-    """
+    def fitted(some: Sequence[_Sums], hold: float) -> Floats:
+        gram, cross = (np.sum([getattr(each, name) for each in some], axis=0) for name in ("gram", "cross"))
+        return _Sums(gram, cross, 0.0).weights(hold)
 
-    def __init__(self, readout: Readout) -> None:
-        self._readout = readout
-        self._directions = np.linalg.svd(readout.weights, full_matrices=False)[2][:N_DIRECTIONS]
-        self._blocks = [slice(b[0], b[-1] + 1) for b in np.array_split(np.arange(len(readout.white)), N_BLOCKS)]
-        n_components, n_white = readout.estimate.shape[1], readout.white.shape[1]
-        is_mixture = np.arange(n_components + len(self._directions) * n_white) < n_components
-        features = [self._features(block) for block in self._blocks]
-        size = np.mean([(each**2).mean(axis=0) for each in features], axis=0)
-        sizes = np.where(is_mixture, size[is_mixture].mean(), size[~is_mixture].mean())
-        self._holds = [
-            np.where(is_mixture, mixture, expert) * sizes for mixture, expert in product(MIXTURE_HOLDS, EXPERT_HOLDS)
-        ]
-        missed = readout.measured - readout.estimate
-        self._sums = [_Sums.of(each, missed[block]) for each, block in zip(features, self._blocks, strict=True)]
-        self._ridge_holds = [np.full(n_white, hold) for hold in RIDGE_HOLDS]
-        self._ridge_sums = [_Sums.of(readout.white[b], readout.measured[b]) for b in self._blocks]
+    def error(hold: float) -> float:
+        return sum(each.left(fitted([*blocks[:n], *blocks[n + 1 :]], hold)) for n, each in enumerate(blocks))
 
-    def correction(self) -> Correction:
-        """The correction, fitted to the whole recording."""
-        everything = range(N_BLOCKS)
-        solution = _best(self._sums, self._holds, self._missed_power, everything)
-        n_components, n_white = self._readout.estimate.shape[1], self._readout.white.shape[1]
-        along = solution[n_components:].reshape(len(self._directions), n_white, n_components)
-        return Correction(
-            mixture=solution[:n_components].T,
-            experts=np.einsum("dk,dwc->kcw", self._directions, along),
-        )
-
-    def gain(self) -> Gain:
-        """What it gains, by cross-validation around the whole fit: each block once left out."""
-        before, after, ridge = [], [], []
-        for left_out in range(N_BLOCKS):
-            others = [block for block in range(N_BLOCKS) if block != left_out]
-            corrected = _best(self._sums, self._holds, self._missed_power, others)
-            regressed = _best(self._ridge_sums, self._ridge_holds, self._measured_power, others)
-            power = float(self._readout.power[self._blocks[left_out]].sum())
-            beyond = power - self._measured_power(left_out)  # what no strength of the fields gives
-            missed, measured = self._missed_power(left_out), self._measured_power(left_out)
-            before.append(1 - (missed + beyond) / power)
-            after.append(1 - (_left(self._sums[left_out], corrected, missed) + beyond) / power)
-            ridge.append(1 - (_left(self._ridge_sums[left_out], regressed, measured) + beyond) / power)
-        return Gain(np.array(before), np.array(after), np.array(ridge))
-
-    def _features(self, block: slice) -> Singles:
-        along = self._readout.weights[block] @ self._directions.T
-        weighted = along[:, :, np.newaxis] * self._readout.white[block][:, np.newaxis]
-        return np.concatenate([self._readout.estimate[block], weighted.reshape(len(along), -1)], axis=1)
-
-    def _missed_power(self, block: int) -> float:
-        samples = self._blocks[block]
-        return float(((self._readout.measured[samples] - self._readout.estimate[samples]) ** 2).sum())
-
-    def _measured_power(self, block: int) -> float:
-        return float((self._readout.measured[self._blocks[block]] ** 2).sum())
-
-
-def _best(
-    sums: Sequence[_Sums], holds: Sequence[Floats], power: Callable[[int], float], blocks: Sequence[int]
-) -> Floats:
-    """The solution of these blocks under the hold that predicts each best from the others; zero if none does."""
-    total = reduce(_Sums.__add__, (sums[block] for block in blocks))
-    errors = [sum(power(block) for block in blocks)]
-    for hold in holds:
-        solved = [(block, _without(total, sums[block]).solve(hold)) for block in blocks]
-        errors.append(sum(_left(sums[block], solution, power(block)) for block, solution in solved))
-    best = int(np.argmin(errors))
-    return np.zeros_like(total.cross) if best == 0 else total.solve(holds[best - 1])
-
-
-def _without(total: _Sums, block: _Sums) -> _Sums:
-    return _Sums(total.gram - block.gram, total.cross - block.cross)
-
-
-def _left(sums: _Sums, solution: Floats, power: float) -> float:
-    """The squared error that a solution leaves of targets of this power."""
-    return float(power - 2 * (solution * sums.cross).sum() + (solution * (sums.gram @ solution)).sum())
-
-
-def _by_sample(tokens: torch.Tensor) -> Singles:
-    """``(batch, 1, n_channels, token)`` as ``(batch · token, n_channels)``."""
-    return tokens[:, 0].transpose(1, 2).flatten(0, 1).numpy()
+    return fitted(blocks, min(RIDGE_HOLDS, key=error))

@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from cortexcast_models.manifest import Strict
+from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.bids import BYTES_PER_SAMPLE, Dataset, DatasetError
 from cortexcast_training.head import Head, HeadSettings, draw_head
-from cortexcast_training.randomness import stream
 from cortexcast_training.simulator import Simulation, SimulationSettings, simulate
 from cortexcast_training.sources import SourceSettings, draw_sources
 

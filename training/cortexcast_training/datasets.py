@@ -14,10 +14,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.bids import BRAIN_NAMES
 from cortexcast_training.head import Head, draw_head
 from cortexcast_training.prepare import PrepareSettings, prepare
-from cortexcast_training.randomness import stream
 from cortexcast_training.recipe import RecordedData, SimulatedData
 from cortexcast_training.recording import Recording, RecordingError
 from cortexcast_training.recording_file import find_recordings, read_recording, subject_and_run

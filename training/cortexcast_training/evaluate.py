@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,9 +13,8 @@ from cortexcast_training.baselines import Population, fir_taps, minimum_norm, ow
 from cortexcast_training.experiment import CODES, condition
 from cortexcast_training.held_out import BAYES, HeldOut
 from cortexcast_training.leadfield import helmet, is_magnetometer
-from cortexcast_training.metrics import over_subjects
 from cortexcast_training.montages import MONTAGES, interpolation
-from cortexcast_training.results import Shift, Topography, Trace
+from cortexcast_training.results import Topography, Trace
 from cortexcast_training.streamed import Estimates, Method
 
 Floats = NDArray[np.float64]
@@ -43,22 +42,30 @@ class Contestants:
         population: of its training data.
         methods: all baselines of the training data by name, ``BASELINE`` among them.
         worn: by number of electrodes: what the canonical montage shows, and the population's FIR-Wiener filter for it.
+        others: models of less effort by name, for learning curves.
     """
 
     model: Method
     population: Population
     methods: Mapping[str, Method]
     worn: Mapping[int, tuple[Floats, Method]]
+    others: Mapping[str, Method] = field(default_factory=dict)
 
 
-def contestants(model: Method, population: Population, montages: Iterable[int] = MONTAGES) -> Contestants:
+def contestants(
+    model: Method,
+    population: Population,
+    montages: Iterable[int] = MONTAGES,
+    others: Mapping[str, Method] | None = None,
+) -> Contestants:
     """Fit all that is fitted to training data."""
     linear = population.methods()
     worn = {}
     for n in montages:
         matrix = interpolation(n)
         worn[n] = matrix, population.wearing(matrix).linear(fir_taps(population.rate_hz))
-    return Contestants(model, population, {"zero": zero, "minimum norm": minimum_norm(), **linear}, worn)
+    methods = {"zero": zero, "minimum norm": minimum_norm(), **linear}
+    return Contestants(model, population, methods, worn, others or {})
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,11 @@ class Judged:
 
     Attributes:
         subject: the name.
+        simulated: whether the truth is known, which the estimates were judged by.
         seconds: that were judged.
         scores: of each method by metric, as ``results.MethodResult`` names them.
         headsets: explained variance of the model and of the baseline by number of electrodes.
+        others: explained variance of the models of less effort.
         calibration: by level, coverage of the recorded and of the true MEG.
         trials: features of single trials by what they come from, and
         faces: which trials show a face.
@@ -81,9 +90,11 @@ class Judged:
     """
 
     subject: str
+    simulated: bool
     seconds: float
     scores: dict[str, dict[str, float]]
     headsets: dict[int, tuple[float, float]]
+    others: dict[str, float]
     calibration: dict[float, tuple[float, float]]
     trials: dict[str, Floats]
     faces: NDArray[np.bool_]
@@ -111,9 +122,11 @@ def judge(held: HeldOut, field_of: Contestants) -> Judged:
         headsets[n] = view.explained(field_of.model(worn).meg), view.explained(baseline(worn).meg)
     return Judged(
         subject=test.subject,
+        simulated=test.true_meg is not None,
         seconds=float(held.judged.sum() / test.rate_hz),
         scores={name: view.score(each) for name, each in estimates.items()},
         headsets=headsets,
+        others={name: view.explained(other(test).meg) for name, other in field_of.others.items()},
         calibration=view.calibration(model),
         trials={
             "EEG": view.features(test.eeg),
@@ -129,25 +142,91 @@ def judge(held: HeldOut, field_of: Contestants) -> Judged:
     )
 
 
-def judge_shift(subjects: Iterable[HeldOut], field_of: Contestants) -> Shift:
-    """Compare the model with the population's FIR-Wiener filter on subjects unlike the training data."""
-    model, baseline, oracle, novel = [], [], [], []
-    for held in subjects:
-        view, estimates = _View(held), field_of.model(held.test)
-        model.append(view.explained(estimates.meg))
-        baseline.append(view.explained(field_of.methods[BASELINE](held.test).meg))
-        if BAYES in held.bounds:
-            oracle.append(view.explained(held.bounds[BAYES].meg))
-        if estimates.novelty is not None:
-            novel.append(view.novel(estimates.novelty))
-    difference = [ours - theirs for ours, theirs in zip(model, baseline, strict=True)]
-    return Shift(
-        model=over_subjects(model),
-        baseline=over_subjects(baseline),
-        oracle=over_subjects(oracle) if oracle else None,
-        difference=over_subjects(difference),
-        worst_difference=min(difference),
-        novel=over_subjects(novel) if novel else None,
+def joined(runs: Sequence[Judged]) -> Judged:
+    """One entry for a subject, of what became of its recordings, each counted alike."""
+    first = runs[0]
+    if len(runs) == 1:
+        return first
+    labels = sorted({label for run in runs for label in run.evoked})
+    evoked = {}
+    for label in labels:
+        n, recorded, target = zip(*(run.evoked[label] for run in runs if label in run.evoked), strict=True)
+        evoked[label] = sum(n), np.average(recorded, axis=0, weights=n), np.average(target, axis=0, weights=n)
+    names = [name for name in first.scores if all(name in run.scores for run in runs)]
+    return replace(
+        first,
+        seconds=sum(run.seconds for run in runs),
+        scores={name: _mean([run.scores[name] for run in runs]) for name in names},
+        headsets={n: _mean_of_pairs([run.headsets[n] for run in runs]) for n in first.headsets},
+        others=_mean([run.others for run in runs]),
+        calibration={level: _mean_of_pairs([run.calibration[level] for run in runs]) for level in first.calibration},
+        trials={source: np.concatenate([run.trials[source] for run in runs]) for source in first.trials},
+        faces=np.concatenate([run.faces for run in runs]),
+        evoked=evoked,
+        scale=np.sqrt(np.mean([run.scale**2 for run in runs], axis=0)),
+        power=sum(run.power for run in runs),
+        topographies=mean_topographies([topography for run in runs for topography in run.topographies]),
+    )
+
+
+def mean_topographies(topographies: Sequence[Topography]) -> list[Topography]:
+    """One of each name, the mean of all of it: the virtual helmet is the same for all recordings."""
+    means = []
+    for name in RESPONSES_S:
+        if found := [each for each in topographies if each.name == name]:
+            true, estimated = (
+                tuple(np.mean(fields, axis=0).tolist())
+                for fields in ([each.true for each in found], [each.estimated for each in found])
+            )
+            means.append(Topography(name=name, true=true, estimated=estimated))
+    return means
+
+
+def _mean(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of what all runs have."""
+    return {key: float(np.mean([run[key] for run in runs])) for key in runs[0] if all(key in run for run in runs)}
+
+
+def _mean_of_pairs(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    first, second = np.mean(pairs, axis=0).tolist()
+    return first, second
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """What became of a subject unlike the training data.
+
+    Attributes:
+        model, baseline: explained variance of the model and of the population's FIR-Wiener filter.
+        oracle: likewise, where the truth is known.
+        novel: share of hops that the model says are unlike its training data; None where it does not say.
+    """
+
+    model: float
+    baseline: float
+    oracle: float | None
+    novel: float | None
+
+
+def not_shifted(judged: Judged) -> Shifted:
+    """What to compare with: the same, of a subject like those of the training data."""
+    scores = judged.scores
+    return Shifted(
+        model=scores[MODEL]["explained"],
+        baseline=scores[BASELINE]["explained"],
+        oracle=scores.get(BAYES, {}).get("explained"),
+        novel=scores[MODEL].get("novel"),
+    )
+
+
+def judge_shifted(held: HeldOut, model: Method, baseline: Method) -> Shifted:
+    """Run the model and the baseline on a subject and compare."""
+    view, estimates = _View(held), model(held.test)
+    return Shifted(
+        model=view.explained(estimates.meg),
+        baseline=view.explained(baseline(held.test).meg),
+        oracle=view.explained(held.bounds[BAYES].meg) if BAYES in held.bounds else None,
+        novel=None if estimates.novelty is None else view.novel(estimates.novelty),
     )
 
 

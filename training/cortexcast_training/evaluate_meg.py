@@ -1,32 +1,45 @@
-"""From a folder of `cortexcast train meg` to the evaluation of its model, and its card."""
+"""From a folder of `cortexcast train meg` to the evaluation of its model, its card, and both in its bundle."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cortexcast_models.bundle import read_bundle
-from cortexcast_training import scaling
+from cortexcast_models.bundle import MANIFEST_FILE, Bundle, read_bundle, write_bundle
 from cortexcast_training.baselines import population
-from cortexcast_training.benchmark import BenchmarkSettings, Say, recorded_benchmark, simulated_benchmark
-from cortexcast_training.card import CARD, card
+from cortexcast_training.benchmark import (
+    BenchmarkSettings,
+    Candidate,
+    Say,
+    recorded_benchmark,
+    simulated_benchmark,
+)
+from cortexcast_training.card import CARD, FILES, card
 from cortexcast_training.datasets import recorded_subjects
+from cortexcast_training.fit import LOG
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.recording import RecordingError
-from cortexcast_training.results import write_results
-from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION
-from cortexcast_training.virtual_helmet import sensor_types
+from cortexcast_training.results import Effort, Results, ResultsError, write_results
+from cortexcast_training.streamed import StreamedModel
+from cortexcast_training.summary import headline
+from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION, WINDOWS, claim
+from cortexcast_training.trained import load_trained
 from cortexcast_training.windows import read_all
 
 RESULTS, CARDS = "evaluation.json", "card"
 
 
-def evaluate(recipe: Recipe, folder: Path, settings: BenchmarkSettings, command: str, say: Say) -> Path:
-    """Judge the bundle in a run's folder on subjects that nothing has seen.
+def evaluate(
+    recipe: Recipe, folder: Path, settings: BenchmarkSettings, also: Sequence[Path], command: str, say: Say
+) -> Path:
+    """Judge the bundle in a run's folder on subjects that nothing has seen, and put the outcome into it.
 
     Args:
         recipe: that it was trained by.
-        folder: of the run: its windows and its bundle.
+        folder: of the run: its windows, its model and its bundle.
         settings: how much to simulate, where the recipe simulates.
+        also: folders of other runs, of fewer heads or of smaller nets, for learning curves.
         command: that leads here, for the card.
         say: hears how far it is.
 
@@ -34,23 +47,65 @@ def evaluate(recipe: Recipe, folder: Path, settings: BenchmarkSettings, command:
         The card's Markdown file; ``evaluation.json`` holds every number of it.
 
     Raises:
-        BundleError, WindowError: the run is not complete.
+        BundleError, CheckpointError, WindowError: the run is not complete, or not of this recipe.
+        ResultsError: one of the other runs differs in more than one respect.
         RecordingError: the recipe holds no subjects out, or a recording cannot be used.
     """
     bundle = read_bundle(folder / BUNDLE)
-    train = read_all(folder / TRAIN)
-    linear = population(train, read_all(folder / VALIDATION), scaling.units(train, sensor_types()))
+    claim(folder / WINDOWS, recipe)
+    candidate = _candidate(folder, bundle)
+    others = {str(path): _candidate(path, read_bundle(path / BUNDLE)) for path in also}
+    _check_alike(candidate.effort, {name: other.effort for name, other in others.items()})
+    linear = population(read_all(folder / TRAIN), read_all(folder / VALIDATION), load_trained(folder).units)
     if recipe.simulation is not None:
-        results = simulated_benchmark(bundle, linear, recipe.simulation, settings, command, say)
+        results = simulated_benchmark(
+            candidate, linear, recipe.simulation, recipe.prepare, settings, command, others, say
+        )
     else:
         assert recipe.recordings is not None
-        _, _, origins = recorded_subjects(recipe.recordings)
-        if not origins:
+        _, _, held_out = recorded_subjects(recipe.recordings)
+        if not held_out:
             raise RecordingError("the recipe holds no subjects out: name some under recordings.held_out")
-        results = recorded_benchmark(bundle, linear, (origin.recording() for origin in origins), command)
+        results = recorded_benchmark(candidate, linear, held_out, recipe.prepare, settings, command, others, say)
     write_results(folder / RESULTS, results)
+    files = card(results)
     target = folder / CARDS
     target.mkdir(exist_ok=True)
-    for name, content in card(results).items():
+    for name, content in files.items():
         (target / name).write_bytes(content)
+    _put_into(bundle, results, files)
     return target / CARD
+
+
+def _candidate(folder: Path, bundle: Bundle) -> Candidate:
+    trained = load_trained(folder)
+    effort = Effort(
+        parameters=sum(parameter.numel() for parameter in trained.hop.net.parameters()),
+        heads=len(trained.train_subjects),
+        windows_per_s=_windows_per_s(folder / LOG),
+    )
+    return Candidate(StreamedModel(bundle), effort)
+
+
+def _windows_per_s(log: Path) -> float | None:
+    """Throughput of training by the last line of its log; None where there is no log."""
+    if not log.exists():
+        return None
+    return float(json.loads(log.read_text(encoding="utf-8").splitlines()[-1])["windows_per_s"])
+
+
+def _check_alike(effort: Effort, others: Mapping[str, Effort]) -> None:
+    for name, other in others.items():
+        if (other.heads == effort.heads) == (other.parameters == effort.parameters):
+            raise ResultsError(
+                f"{name} has {other.heads} heads and {other.parameters} parameters, the model {effort.heads} and "
+                f"{effort.parameters}: a learning curve takes runs that differ in one of them"
+            )
+
+
+def _put_into(bundle: Bundle, results: Results, files: Mapping[str, bytes]) -> None:
+    """Put the card and its headline into the bundle, in place of older ones."""
+    fields = json.loads((bundle.directory / MANIFEST_FILE).read_bytes())
+    kept = fields.pop("files").keys() - FILES
+    fields["metrics"] = [metric.model_dump(mode="json", exclude_none=True) for metric in headline(results)]
+    write_bundle(bundle.directory, fields, {**{name: (bundle.directory / name).read_bytes() for name in kept}, **files})

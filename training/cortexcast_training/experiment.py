@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from cortexcast_models.manifest import Strict
-from cortexcast_training.randomness import stream
+from cortexcast_models.simulation.randomness import stream
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
@@ -27,9 +28,12 @@ from cortexcast_training.net import Net, Parts
 from cortexcast_training.processes import Processes, processes
 from cortexcast_training.recipe import FitSettings, Headset
 from cortexcast_training.scaling import Units
+from cortexcast_training.states import Labels
 from cortexcast_training.windows import Windows
 
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
+
+_SMALLEST_WEIGHT = 1e-6
 
 _VALIDATION_SEED = 2**32
 """Beyond every step's, so that validation draws what no step has drawn."""
@@ -77,6 +81,7 @@ class Fitted:
 def fit(
     net: Net,
     train: Windows,
+    states: Sequence[Labels] | None,
     held_out: Windows,
     units: Units,
     settings: FitSettings,
@@ -87,6 +92,16 @@ def fit(
 
     Checkpoints and logs (JSON lines, TensorBoard) are written into ``folder``; a checkpoint found there is resumed.
 
+    Args:
+        net: as analysis left it.
+        train: windows to train on.
+        states: of each of their recordings, the state of each hop: what the experts' weights are taught; None: nothing.
+        held_out: windows of other subjects, to know when to stop.
+        units: of the training data.
+        settings: how.
+        folder: of this run.
+        say: hears of every step.
+
     Raises:
         FitError: the checkpoint is of other settings, or the loss is no number.
         CheckpointError: the checkpoint is damaged, or cannot be written.
@@ -96,7 +111,7 @@ def fit(
             torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // here.n))
         if settings.batch % here.n:
             raise FitError(f"a batch of {settings.batch} windows cannot be shared by {here.n} processes")
-        return _Run(net, train, held_out, units, settings, folder, here).to_the_end(say)
+        return _Run(net, train, states, held_out, units, settings, folder, here).to_the_end(say)
 
 
 class Montages:
@@ -121,6 +136,7 @@ class _Run:
         self,
         net: Net,
         train: Windows,
+        states: Sequence[Labels] | None,
         held_out: Windows,
         units: Units,
         settings: FitSettings,
@@ -128,7 +144,7 @@ class _Run:
         here: Processes,
     ) -> None:
         self.settings, self.folder, self.here = settings, folder, here
-        self.train, self.held_out = train, held_out
+        self.train, self.states, self.held_out = train, states, held_out
         self.net = net.to(here.device).train()
         self.wrapped = DistributedDataParallel(self.net) if here.n > 1 else self.net
         decayed = [p for p in net.parameters() if p.ndim > 1]
@@ -182,11 +198,15 @@ class _Run:
         rng = np.random.default_rng([settings.seed, self.step, self.here.rank])
         torch.manual_seed(int(rng.integers(2**63)))  # dropout's
         n = settings.batch // self.here.n
-        eeg, meg = self._batch(self.train, rng.integers(len(self.train), size=n))
+        numbers = rng.integers(len(self.train), size=n)
+        eeg, meg = self._batch(self.train, numbers)
         eeg = self.montages.wear(eeg, rng)
         with self._autocast():
             parts: Parts = self.wrapped(eeg)
-        loss, explained = self._loss(_single(parts), meg)
+        parts = _single(parts)
+        loss, explained = self._loss(parts, meg)
+        if self.states is not None:
+            loss = loss + settings.state_weight * self._surprise(parts, self.train.take_labels(numbers, self.states))
         if not torch.isfinite(loss):
             raise FitError(f"the loss is {loss.item()} at step {self.step}: lower fit.learning_rate")
         self.optimizer.zero_grad(set_to_none=True)
@@ -215,6 +235,12 @@ class _Run:
         likelihood = 0.5 * (variance.log() + error / variance).mean()
         explained = 1 - float(squared.detach() * target.numel() / power)
         return squared + self.settings.variance_weight * likelihood, explained
+
+    def _surprise(self, parts: Parts, states: NDArray[np.int64]) -> Tensor:
+        """By the states ``(batch, n_tokens)``, where the experts' weights are their probabilities."""
+        weights = (parts.weights + _SMALLEST_WEIGHT).log()
+        true = torch.from_numpy(states[:, : weights.shape[1]]).to(weights.device)
+        return functional.nll_loss(weights.flatten(0, 1), true.flatten())
 
     def _validate(self, writer: SummaryWriter | None) -> None:
         """Measure, log and keep."""

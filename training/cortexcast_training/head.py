@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from cortexcast_models.manifest import Strict
+from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.leadfield import (
     CAP,
     Cortex,
@@ -29,7 +30,6 @@ from cortexcast_training.leadfield import (
     template,
     vertex_normals,
 )
-from cortexcast_training.randomness import stream
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +37,9 @@ WALL_M = 0.018
 """The thickness of the dewar's wall: no coil comes nearer to the scalp."""
 
 _TOLERANCE_M = 0.001
+
+_LARGEST = (1.04, 1.15, 1.15)
+"""Scale of adult heads along each axis; a wider one does not fit into the helmet."""
 
 
 class HeadSettings(Strict):
@@ -154,7 +157,7 @@ def _draw_anatomy(settings: HeadSettings, seed: int) -> tuple[HeadModel, Floats]
     inner = base.shells["inner_skull"]
     centre = (inner.max(axis=0) + inner.min(axis=0)) / 2
     scale = settings.scale_mean + settings.scale_sd * stream(seed, "scale").standard_normal(3)
-    scale = scale.clip(0.75, 1.15)  # the sizes of adult heads; a normal distribution has no end
+    scale = scale.clip(0.75, _LARGEST)  # a normal distribution has no end
     rotation = _rotation(settings.brain_rotation_sd_deg, seed, "brain rotation")
 
     def sized(points: Floats) -> Floats:
@@ -231,8 +234,9 @@ def _place_helmet(model: HeadModel, settings: HeadSettings, seed: int) -> tuple[
         tightest = gap.argmin()
         if gap[tightest] >= WALL_M - _TOLERANCE_M:
             return replace(model, dev_head_t=pose), float(np.linalg.norm(pose[:3, 3] - free))
-        # Away from the head, and always a little up, or a head between two walls would never come free.
-        pose[:3, 3] += (WALL_M - gap[tightest]) * normals[nearest[tightest]] + (0.0, 0.0, _TOLERANCE_M / 2)
+        # Away from the head, and always up, never down again, or a head between two walls would never come free.
+        push = (WALL_M - gap[tightest]) * normals[nearest[tightest]]
+        pose[:3, 3] += (push[0], push[1], max(push[2], 0.0) + _TOLERANCE_M / 2)
 
 
 def _rotation(sd_deg: float, seed: int, ingredient: str) -> Floats:

@@ -18,7 +18,7 @@ from cortexcast_training.recipe import SimulatedData
 from cortexcast_training.recording import Recording, RecordingError
 from cortexcast_training.sensor_noise import NoiseSettings
 from cortexcast_training.simulator import RATE_HZ, simulate
-from cortexcast_training.sources import SourceSettings, draw_sources, patch_fields
+from cortexcast_training.sources import draw_sources, patch_fields
 from cortexcast_training.streamed import Estimates
 from cortexcast_training.virtual_helmet import virtual_helmet_map
 from cortexcast_training.wiener import Taps
@@ -114,10 +114,15 @@ def shifts(data: SimulatedData) -> dict[str, SimulatedData]:
     def head(**changes: float) -> SimulatedData:
         return data.model_copy(update={"head": HeadSettings(**{**data.head.model_dump(), **changes})})
 
-    fewer = SourceSettings(**{**data.sources.model_dump(), "states": max(2, data.sources.states // 2)})
+    def states(n: int) -> SimulatedData:
+        changed = {"states": n, "drawn_states": data.sources.states}
+        return data.model_copy(update={"sources": data.sources.model_copy(update=changed)})
+
+    half = max(1, data.sources.states // 2)
     noise = NoiseSettings(**{**data.recording.noise.model_dump(), "eeg_v": 2 * data.recording.noise.eeg_v})
     return {
-        "half as many states, elsewhere": data.model_copy(update={"sources": fewer}),
+        "only half of the states occur": states(half),
+        "half as many new states join": states(data.sources.states + half),
         "half the SNR of the EEG": data.model_copy(
             update={"recording": data.recording.model_copy(update={"noise": noise})}
         ),

@@ -53,7 +53,6 @@ CONDUCTIVITY = (0.3, 0.006, 0.3)
 ICO = 3
 """Grade of the template's boundary meshes: 642 vertices a shell. At grade 4 the three shells alone take a minute."""
 
-_N_COARSE = 2562
 _N_FINE = 10242
 """Vertices a hemisphere of fsaverage4 and fsaverage5. FreeSurfer subdivides: the first of one are all of the other."""
 
@@ -139,8 +138,22 @@ def lead_fields(head: HeadModel | None = None) -> LeadFields:
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         _write_shells(Path(folder), head.shells)
         eeg = _forward(cap(head), *dipoles, _conductor(folder, head.conductivity, head.ico))
-        meg = _forward(helmet(head.dev_head_t), *dipoles, _conductor(folder, head.conductivity[:1], head.ico))
-    return LeadFields(head.cortex, eeg - eeg.mean(axis=0), meg)
+    return LeadFields(head.cortex, eeg - eeg.mean(axis=0), meg_fields(head, brain_conductor(head)))
+
+
+def brain_conductor(head: HeadModel) -> Any:
+    """What matters for MEG: the inner skull alone, as MNE's conductor model. A head keeps it wherever the helmet is."""
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
+        _write_shells(Path(folder), head.shells)
+        return _conductor(folder, head.conductivity[:1], head.ico)
+
+
+def meg_fields(head: HeadModel, conductor: Any) -> Floats:
+    """The MEG of a head's dipoles in its ``brain_conductor``: ``(306, n_dipoles)`` in T or T/m per A·m."""
+    with threadpool_limits(1):
+        return _forward(
+            helmet(head.dev_head_t), head.cortex.positions, head.cortex.normals, head_to_mri(head), conductor
+        )
 
 
 def meg_of_sphere(dev_head_t: Floats, centre: Floats, positions: Floats, directions: Floats) -> Floats:
@@ -164,10 +177,14 @@ def cortex() -> Cortex:
     return _cortex()[0]
 
 
-def coarse_vertices() -> Ints:
-    """Those vertices of ``cortex()`` that fsaverage4 has too, 6 mm apart: ``(n_coarse,)`` ascending."""
+def coarse_vertices(n_hemisphere: int = 2562) -> Ints:
+    """Those vertices of ``cortex()`` that a coarser fsaverage has too: ``(n_coarse,)`` ascending.
+
+    Args:
+        n_hemisphere: its vertices before the medial wall was cut: 2562 of fsaverage4, 6 mm apart; 642 of fsaverage3.
+    """
     vertices = _cortex()[1]
-    return np.flatnonzero(vertices % _N_FINE < _N_COARSE)
+    return np.flatnonzero(vertices % _N_FINE < n_hemisphere)
 
 
 @cache

@@ -3,14 +3,15 @@
 A brain that switches among network states is a mixture of Gaussians. The best estimate of MEG for it is the mean of
 the states' linear maps, weighted by how probable each state is given the EEG. The net has that form: a transformer
 reads the window and weights ``n_experts`` linear maps, beside a population Wiener filter that is not trained. Both the
-residual and the experts' maps give ``n_components`` fields, the principal ones of the training data's MEG.
+residual and the experts' maps give ``n_components`` fields, the principal ones of the training data's MEG. The experts
+begin as the linear estimates within the states that are found in the training data, and the spatial filters as what
+tells these apart (``states.py``).
 
 What is streamed is the estimate of the token that lies the look-ahead before the window's end. In training every token
 that has its look-ahead is estimated.
 
-The net reads white EEG: principal components of unit variance, since neighbouring electrodes show nearly the same and
-what tells states apart is in the small differences. A window is divided by its RMS and its estimate multiplied by it,
-so EEG twice as large gives MEG twice as large, whatever the amplifier's gain or the thickness of a skull.
+A window is divided by its RMS and its estimate multiplied by it, so EEG twice as large gives MEG twice as large,
+whatever the amplifier's gain or the thickness of a skull.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch.nn import functional
 from cortexcast_training.wiener import Taps
 
 _SMALLEST_RMS = 1e-3
-"""Of white EEG, where the training data's is one: less is a dead signal, not one to amplify."""
+"""Where the training data's is one: less is a dead signal, not one to amplify."""
 
 _SMALLEST_POWER = 1e-2
 
@@ -38,7 +39,6 @@ class NetShape:
 
     Attributes:
         n_electrodes: of the canonical montage.
-        n_white: principal components of their signals.
         n_sensors: of the helmet.
         n_components: fields that the trained part can give.
         n_tokens: of a window, and
@@ -46,12 +46,11 @@ class NetShape:
         lookahead: tokens that a window holds after the one that is streamed.
         width, n_layers, n_heads: of the transformer.
         n_filters: learned spatial filters whose log power each token carries.
-        n_experts: linear maps that it mixes.
+        n_experts: linear maps that it mixes, as many as states that are looked for in the training data.
         dropout: share of activations that are set to zero while training.
     """
 
     n_electrodes: int
-    n_white: int
     n_sensors: int
     n_components: int
     n_tokens: int
@@ -81,7 +80,7 @@ class Parts(NamedTuple):
     """What the estimate of ``n`` tokens is made of.
 
     Attributes:
-        tokens: ``(batch, n, n_white, token)`` of white EEG.
+        tokens: ``(batch, n, n_electrodes, token)`` of EEG.
         weights: ``(batch, n, n_experts)``, of each expert; they add up to one.
         components: ``(batch, n, n_components, token)``, the strength of each field.
         variance: ``(batch, n, n_components)``, of each strength.
@@ -94,22 +93,24 @@ class Parts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Linear:
-    """What linear analysis of the training data gives the net, and training leaves as it is.
+class Analysis:
+    """What analysis of the training data gives the net.
 
     Attributes:
-        whitener: ``(n_white, n_electrodes)``, gives the EEG's principal components, each of unit variance.
         basis: ``(n_sensors, n_components)``, orthonormal fields.
         wiener: ``(n_components, n_electrodes, n_taps)``, the population filter to the strengths of these fields.
-        taps: of that filter.
+        taps: of that filter. Training leaves it and the basis as they are.
         noise: ``(n_sensors,)``, variance that no EEG predicts: where the learning of the error's variance begins.
+        filters: ``(n_filters, n_electrodes)``, and
+        experts: ``(n_experts, n_components, n_electrodes)``: where their learning begins.
     """
 
-    whitener: NDArray[np.float32]
     basis: NDArray[np.float32]
     wiener: NDArray[np.float32]
     taps: Taps
     noise: NDArray[np.float32]
+    filters: NDArray[np.float32]
+    experts: NDArray[np.float32]
 
 
 class Net(nn.Module):
@@ -117,33 +118,31 @@ class Net(nn.Module):
 
     Args:
         shape: the sizes.
-        linear: what is known before training.
+        analysis: what is known before training.
     """
 
-    whitener: Tensor
     basis: Tensor
     wiener: Tensor
 
-    def __init__(self, shape: NetShape, linear: Linear) -> None:
+    def __init__(self, shape: NetShape, analysis: Analysis) -> None:
         super().__init__()
         self.shape = shape
-        self.taps = linear.taps
-        self.register_buffer("whitener", torch.from_numpy(linear.whitener))
-        self.register_buffer("wiener", torch.from_numpy(linear.wiener))
-        self.register_buffer("basis", torch.from_numpy(linear.basis))
-        width, inputs = shape.width, shape.n_white * shape.token
-        self.filters = nn.Linear(shape.n_white, shape.n_filters, bias=False)
+        self.taps = analysis.taps
+        self.register_buffer("wiener", torch.from_numpy(analysis.wiener))
+        self.register_buffer("basis", torch.from_numpy(analysis.basis))
+        width, inputs = shape.width, shape.n_electrodes * shape.token
+        self.filters = nn.Parameter(torch.from_numpy(analysis.filters).clone())
         self.embed = nn.Linear(inputs + shape.n_filters, width)
         self.place = nn.Parameter(0.02 * torch.randn(shape.n_tokens, width))
         self.blocks = nn.ModuleList(Block(width, shape.n_heads, shape.dropout) for _ in range(shape.n_layers))
         self.norm = nn.LayerNorm(width)
         self.gate = nn.Linear(width, shape.n_experts)
-        self.experts = nn.Parameter(0.01 * torch.randn(shape.n_experts, shape.n_components, shape.n_white))
+        self.experts = nn.Parameter(torch.from_numpy(analysis.experts).clone())
         self.residual = nn.Linear(width, shape.n_components * shape.token)
         self.log_variance = nn.Linear(width, shape.n_components)
-        self.log_noise = nn.Parameter(torch.from_numpy(linear.noise).log())
-        # Training starts at the Wiener filter: what comes beside it is nearly nothing.
-        for layer in (self.residual, self.log_variance):
+        self.log_noise = nn.Parameter(torch.from_numpy(analysis.noise).log())
+        # Training starts at the Wiener filter: the experts' mean is nothing.
+        for layer in (self.gate, self.residual, self.log_variance):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -154,7 +153,7 @@ class Net(nn.Module):
             eeg: ``(batch, n_electrodes, n_tokens * token)``, average referenced, in units of the training data's EEG.
         """
         n = self.shape.n_tokens - self.shape.lookahead
-        tokens, rms = self.white(eeg)
+        tokens, rms = self.cut(eeg)
         linear = self.tokens(self.filter(functional.pad(eeg, (self.taps.back, self.taps.ahead))))
         return self.parts(self.hidden(tokens / rms)[:, :n], tokens[:, :n], linear[:, :n], rms)
 
@@ -169,7 +168,7 @@ class Net(nn.Module):
             makes of these, ``(batch, n_tokens, width)``.
         """
         shape = self.shape
-        tokens, rms = self.white(eeg)
+        tokens, rms = self.cut(eeg)
         hidden = self.hidden(tokens / rms)
         this = slice(shape.n_tokens - 1 - shape.lookahead, shape.n_tokens - shape.lookahead)
         read = eeg[:, :, this.start * shape.token - self.taps.back : this.stop * shape.token + self.taps.ahead]
@@ -183,9 +182,9 @@ class Net(nn.Module):
         learning them helps the one that is streamed: with causal attention, training takes twice as long.
 
         Args:
-            tokens: ``(batch, n_tokens, n_white, token)`` of white EEG, divided by the window's RMS.
+            tokens: ``(batch, n_tokens, n_electrodes, token)`` of EEG, divided by the window's RMS.
         """
-        power = self.filters(tokens.transpose(2, 3)).square().mean(dim=2)
+        power = (self.filters @ tokens).square().mean(dim=3)
         features = torch.cat([tokens.flatten(2), torch.log(power + _SMALLEST_POWER)], dim=2)
         hidden = self.embed(features) + self.place
         for block in self.blocks:
@@ -198,7 +197,7 @@ class Net(nn.Module):
 
         Args:
             hidden: ``(batch, n, width)``.
-            tokens: ``(batch, n, n_white, token)`` of white EEG.
+            tokens: ``(batch, n, n_electrodes, token)`` of EEG.
             linear: ``(batch, n, n_components, token)``, the Wiener filter's estimate.
             rms: ``(batch, 1, 1, 1)`` of the window.
         """
@@ -222,9 +221,9 @@ class Net(nn.Module):
         """Of the error of each sensor's samples, ``(batch, n, n_sensors)``."""
         return parts.variance @ self.basis.square().T + self.log_noise.exp()
 
-    def white(self, eeg: Tensor) -> tuple[Tensor, Tensor]:
-        """White tokens ``(batch, n_tokens, n_white, token)`` of windows, and the RMS of each, ``(batch, 1, 1, 1)``."""
-        tokens = self.tokens(self.whitener @ eeg)
+    def cut(self, eeg: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens ``(batch, n_tokens, n_electrodes, token)`` of windows, and the RMS of each, ``(batch, 1, 1, 1)``."""
+        tokens = self.tokens(eeg)
         return tokens, tokens.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(_SMALLEST_RMS)
 
     def filter(self, eeg: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """How far a window of EEG is from the training data: a Mahalanobis distance of what characterises it.
 
-That is the power of its principal components in excess of what is usual, and what the transformer makes of it, averaged
+That is the power of its white components in excess of what is usual, and what the transformer makes of it, averaged
 over the window (Lee et al., *NeurIPS* 2018). A lack of power does not count: a headset with few electrodes has many
 components without any. One is the 99th percentile of subjects that were not trained on.
 """
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cortexcast_training.net import NetShape
@@ -25,13 +27,16 @@ class Novelty(nn.Module):
         shape: of the net.
     """
 
+    components: Tensor
     mean: Tensor
     whitener: Tensor
     unit: Tensor
 
     def __init__(self, shape: NetShape) -> None:
         super().__init__()
-        size = shape.n_white + shape.width
+        n_white = shape.n_electrodes - 1  # the average reference takes a dimension away
+        size = n_white + shape.width
+        self.register_buffer("components", torch.zeros(n_white, shape.n_electrodes))
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("whitener", torch.eye(size))
         self.register_buffer("unit", torch.ones(()))
@@ -40,10 +45,10 @@ class Novelty(nn.Module):
         """What characterises windows, ``(batch, n_features)``.
 
         Args:
-            tokens: ``(batch, n_tokens, n_white, token)`` of white EEG, divided by the window's RMS.
+            tokens: ``(batch, n_tokens, n_electrodes, token)`` of EEG, divided by the window's RMS.
             hidden: ``(batch, n_tokens, width)``, what the transformer makes of them.
         """
-        power = tokens.square().mean(dim=(1, 3))
+        power = (self.components @ tokens).square().mean(dim=(1, 3))
         return torch.cat([torch.log(power.clamp_min(1.0)), hidden.mean(dim=1)], dim=1)
 
     def forward(self, tokens: Tensor, hidden: Tensor) -> Tensor:
@@ -51,8 +56,15 @@ class Novelty(nn.Module):
         return ((self.features(tokens, hidden) - self.mean) @ self.whitener).square().mean(dim=1) / self.unit
 
     @torch.no_grad()
-    def calibrate(self, train: Iterable[Tensor], held_out: Iterable[Tensor]) -> None:
-        """Learn what is usual from features of training subjects, and the unit from those of others."""
+    def calibrate(self, components: NDArray[np.float64], train: Iterable[Tensor], held_out: Iterable[Tensor]) -> None:
+        """Learn what is usual from features of training subjects, and the unit from those of others.
+
+        Args:
+            components: ``(n_electrodes - 1, n_electrodes)``, gives white EEG. The features are taken after it is set.
+            train: batches of ``features``.
+            held_out: likewise.
+        """
+        self.components.copy_(torch.from_numpy(components))
         features = torch.cat(list(train)).double()
         self.mean.copy_(features.mean(dim=0))
         covariance = torch.cov(features.T)

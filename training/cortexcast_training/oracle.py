@@ -28,8 +28,9 @@ from scipy.ndimage import convolve1d
 
 from cortexcast_models.manifest import Preprocessing
 from cortexcast_models.preprocessing import Preprocessor
+from cortexcast_models.simulation.activity import States, gates
 from cortexcast_training.sensor_noise import NoiseSettings, eeg_noise_density
-from cortexcast_training.sources import PatchFields, Sources, SourceSettings, States, gates
+from cortexcast_training.sources import PatchFields, Sources, SourceSettings
 from cortexcast_training.wiener import LaggedCovariances, Taps, apply
 
 Floats = NDArray[np.float64]

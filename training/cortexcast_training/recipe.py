@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cortexcast_models.manifest import BundleName, Strict, Version
 from cortexcast_training.head import HeadSettings
@@ -56,7 +56,8 @@ class NetSettings(Strict):
     n_layers: PositiveInt = 4
     n_heads: PositiveInt = 4
     n_filters: PositiveInt = 128
-    n_experts: PositiveInt = 64
+    n_experts: PositiveInt = 32
+    """Linear maps, and states that are looked for."""
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
@@ -76,6 +77,8 @@ class FitSettings(Strict):
     """Of the gradient's norm."""
     variance_weight: PositiveFloat = 0.1
     """Of the error's likelihood, beside the squared error."""
+    state_weight: NonNegativeFloat = 0.05
+    """Of the likelihood of the states that EEG and MEG together show, under the experts' weights."""
     montages: dict[Headset, PositiveFloat] = Field(
         {"70": 0.5, "64": 0.1, "32": 0.1, "19": 0.1, "14": 0.1, "8": 0.1}, min_length=1
     )

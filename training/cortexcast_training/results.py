@@ -84,17 +84,30 @@ class Learning(Strict):
     """One model of a learning curve."""
 
     of: Literal["heads", "parameters"]
-    amount: float
+    amount: int
     explained: Interval
     gap_closed: Interval | None = None
 
 
 class Streaming(Strict):
-    """How fast the bundle ran, one thread."""
+    """How the bundle's graph runs: a hop on one thread, and how far it is from what the net gave at its export."""
 
     windows_per_s: float
     p50_ms: float
     p99_ms: float
+    parity: float
+    """The greatest deviation, as a share of an output's RMS."""
+
+
+class Effort(Strict):
+    """What training took."""
+
+    parameters: int
+    """That were trained."""
+    heads: int
+    """Subjects that were trained on."""
+    windows_per_s: float | None = None
+    """None where the run's log is not there."""
 
 
 class Results(Strict):
@@ -106,8 +119,8 @@ class Results(Strict):
     """Of the model."""
     model: str
     """Name and version."""
-    digest: str
-    """Of the bundle."""
+    graph_sha256: str
+    """Of the bundle's ONNX graph, which stays what it is when the card is put beside it."""
     command: str
     """That gave these results."""
     subjects: tuple[str, ...] = Field(strict=False)
@@ -115,17 +128,19 @@ class Results(Strict):
     """Seconds of all subjects together."""
     rate_hz: float
     """Samples a second of a sensor."""
+    effort: Effort
+    streaming: Streaming
     methods: dict[str, MethodResult]
     """By name; the model's is ``model``."""
     headsets: tuple[Headset, ...] = Field((), strict=False)
     shifts: dict[str, Shift] = Field(default_factory=dict)
+    """By what is shifted; ``none`` is for comparison."""
     calibration: tuple[Level, ...] = Field((), strict=False)
     decoding: dict[str, Interval] = Field(default_factory=dict)
     """Area under the ROC curve, face against scrambled, of single trials by what is decoded from."""
     topographies: tuple[Topography, ...] = Field((), strict=False)
     traces: tuple[Trace, ...] = Field((), strict=False)
     learning: tuple[Learning, ...] = Field((), strict=False)
-    streaming: Streaming | None = None
 
 
 def write_results(path: Path, results: Results) -> None:

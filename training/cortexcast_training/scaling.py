@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,22 +33,23 @@ class Units:
     meg: Floats
 
 
-def units(recordings: Iterable[Prepared], types: Sequence[str]) -> Units:
+def units(recordings: Iterable[Prepared], is_mag: NDArray[np.bool_]) -> Units:
     """The units of these recordings.
 
     Args:
         recordings: of training subjects.
-        types: of each sensor, ``mag`` or ``grad``.
+        is_mag: ``(n_sensors,)``, as ``leadfield.is_magnetometer``: each type of sensors has its own unit.
     """
-    eeg_power, meg_power, n = 0.0, np.zeros(len(types)), 0
+    eeg_power, meg_power, n = 0.0, np.zeros(len(is_mag)), 0
     for recording in recordings:
         for part in _parts(recording):
             eeg_power += float(np.square(recording.eeg[part], dtype=np.float64).mean(axis=1).sum())
             meg_power += np.square(recording.meg[part], dtype=np.float64).sum(axis=0)
             n += part.stop - part.start
-    kinds = np.array(types)
-    by_type = {kind: meg_power[kinds == kind].mean() / n for kind in sorted(set(types))}
-    return Units(float(np.sqrt(eeg_power / n)), np.sqrt([by_type[kind] for kind in types]))
+    meg = np.empty(len(is_mag))
+    for kind in np.unique(is_mag):
+        meg[is_mag == kind] = np.sqrt(meg_power[is_mag == kind].mean() / n)
+    return Units(float(np.sqrt(eeg_power / n)), meg)
 
 
 def covariances(
@@ -83,7 +84,7 @@ def whitener(covariance: Floats, n: int) -> Floats:
     """
     values, vectors = np.linalg.eigh(covariance)
     weights = vectors / np.sqrt(np.maximum(values, 0.0) + _SMALLEST * values.mean())
-    return np.asarray(weights[:, ::-1][:, :n].T, np.float64)
+    return np.ascontiguousarray(weights[:, ::-1][:, :n].T, np.float64)
 
 
 def _parts(recording: Prepared) -> Iterable[slice]:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat
 
 from cortexcast_models.manifest import Strict
+from cortexcast_models.simulation.randomness import stream
+from cortexcast_models.simulation.spectrum import Spectrum
 from cortexcast_training.leadfield import CAP, electrode_positions, external_fields, is_magnetometer
-from cortexcast_training.randomness import stream
-from cortexcast_training.spectrum import Spectrum
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

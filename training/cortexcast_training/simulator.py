@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cortexcast_models.manifest import Strict
+from cortexcast_models.simulation.activity import States, draw_spontaneous, draw_states
+from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.artefacts import ArtefactSettings, draw_artefacts
 from cortexcast_training.experiment import Events, ExperimentSettings, draw_events, evoked_activity
 from cortexcast_training.head import Head
-from cortexcast_training.randomness import stream
 from cortexcast_training.sensor_noise import NoiseSettings, draw_eeg_noise, draw_meg_noise
-from cortexcast_training.sources import Sources, States, draw_states, gates, patch_fields
+from cortexcast_training.sources import Sources, patch_fields
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -122,15 +123,9 @@ def simulate(head: Head, sources: Sources, settings: SimulationSettings, seed: i
 
 def draw_activity(sources: Sources, states: States, events: Events, settings: SimulationSettings, seed: int) -> Singles:
     """What each patch does, ``(n_patches, n_samples)``: the truth at the level of the sources."""
-    n = len(states)
-    activity = np.empty((sources.moments.shape[1], n), np.float32)
+    activity = draw_spontaneous(sources.families, sources.settings, states, RATE_HZ, seed)
     for family in sources.families:
         if family.spectrum is None:
-            activity[family.patches] = evoked_activity(settings.experiment, events, n, RATE_HZ, seed)
-        else:
-            n_patches = family.patches.stop - family.patches.start
-            activity[family.patches] = family.spectrum.draw((n_patches, n), RATE_HZ, stream(seed, family.name))
-    gate = gates(states, sources.settings.states, sources.settings.transition_s, RATE_HZ)
-    for state, amplitude in enumerate(gate):
-        activity[sources.of_state(state)] *= amplitude
+            evoked = evoked_activity(settings.experiment, events, len(states), RATE_HZ, seed)
+            activity[family.patches] = evoked
     return activity

@@ -1,4 +1,4 @@
-"""What is active in the simulated brain: patches of cortex, when each is on, and how its activity looks over time.
+"""What is active in the simulated brain: patches of cortex, and how strongly each shows.
 
 Patches are the same in all subjects, as places on the template's cortex; what they show at the sensors differs with
 the head. Every patch but those of evoked responses follows a stationary Gaussian process of unit variance whose
@@ -10,25 +10,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
-from scipy.ndimage import convolve1d
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from cortexcast_models.manifest import Strict
+from cortexcast_models.simulation.activity import Family, patches_of
+from cortexcast_models.simulation.randomness import stream
+from cortexcast_models.simulation.spectrum import Rhythm, Spectrum
 from cortexcast_training.head import Head, template_head
 from cortexcast_training.leadfield import Cortex, coarse_vertices, cortex, is_magnetometer
 from cortexcast_training.minimum_norm import matern_system
-from cortexcast_training.randomness import stream
-from cortexcast_training.spectrum import Rhythm, Spectrum
 
 Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-States = NDArray[np.int16]
 
 OCCIPITAL_Y_M = -0.072
 """Behind this, background patches have a strong alpha rhythm. MNI coordinates, as all places here."""
@@ -55,6 +63,9 @@ class SourceSettings(Strict):
     anatomy_seed: NonNegativeInt = 7
     """Draws where the patches are."""
     states: int = Field(16, ge=1)
+    drawn_states: PositiveInt | None = None
+    """States whose places and strengths are drawn, and on which amplitudes hold; None: as many as ``states``. Where
+    ``states`` are fewer, the first of them occur; where more, others join them, and what is drawn stays as it is."""
     patches_per_state: PositiveInt = 4
     patch_range_m: PositiveFloat = 0.015
     """Distance along the cortex over which a patch's density falls to 0.14; to a half over half of it."""
@@ -97,20 +108,11 @@ class SourceSettings(Strict):
             raise ValueError("transition_s must not be greater than dwell_min_s")
         return self
 
-
-@dataclass(frozen=True)
-class Family:
-    """Patches of one kind.
-
-    Attributes:
-        name: ``network``, ``background``, ``alpha``, ``beta``, ``eeg_only``, ``meg_only`` or ``evoked``.
-        patches: their columns in ``Sources.moments`` and ``PatchFields``.
-        spectrum: of their activity; None for evoked responses, which are no stationary process.
-    """
-
-    name: str
-    patches: slice
-    spectrum: Spectrum | None
+    @model_serializer(mode="wrap")
+    def _said(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Runs are told by their settings: what was simulated before ``drawn_states`` was there is the same data."""
+        said: dict[str, Any] = fields(self)
+        return {name: value for name, value in said.items() if (name, value) != ("drawn_states", None)}
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,7 @@ class Sources:
 
     def of_state(self, state: int) -> slice:
         """The columns of a state's patches."""
-        size = self.settings.patches_per_state
-        return slice(state * size, (state + 1) * size)
+        return patches_of(state, self.settings)
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,9 @@ def patch_fields(head: Head, sources: Sources) -> PatchFields:
 def draw_sources(settings: SourceSettings) -> Sources:
     """Place the patches and set their strength on the template head."""
     sheet = cortex()
-    n_networks = settings.states * settings.patches_per_state
-    networks = _spread(sheet, n_networks, stream(settings.anatomy_seed, "networks"))
+    n_drawn = settings.patches_per_state * (settings.drawn_states or settings.states)
+    n_joining = max(0, settings.patches_per_state * settings.states - n_drawn)
+    networks = _spread(sheet, n_drawn, stream(settings.anatomy_seed, "networks"), n_joining)
     background, alpha, beta = _by_rhythm(
         sheet, _spread(sheet, settings.background_patches, stream(settings.anatomy_seed, "background"))
     )
@@ -191,54 +193,39 @@ def draw_sources(settings: SourceSettings) -> Sources:
     centres = np.concatenate([vertices for _, vertices, _ in kinds])
     with threadpool_limits(1):  # as in leadfield
         moments = _patches(sheet, centres, settings.patch_range_m)
-    return _scaled(Sources(settings, moments, sheet.positions[centres], tuple(families)))
+    return _occurring(_scaled(Sources(settings, moments, sheet.positions[centres], tuple(families)), n_drawn))
 
 
-def draw_states(settings: SourceSettings, n_samples: int, rate_hz: float, seed: int) -> States:
-    """A semi-Markov sequence of states, ``(n_samples,)``; the next state is any other one, all alike."""
-    rng = stream(seed, "states")
-    states = np.empty(n_samples, np.int16)
-    state, start, end_s = int(rng.integers(settings.states)), 0, 0.0
-    # The first dwell began before the recording did.
-    elapsed = float(rng.uniform())
-    while start < n_samples:
-        dwell = _dwell(settings, rng)
-        end_s += dwell * (1.0 - elapsed)
-        elapsed = 0.0
-        stop = min(round(end_s * rate_hz), n_samples)
-        states[start:stop] = state
-        start = stop
-        if settings.states > 1:
-            state = (state + int(rng.integers(1, settings.states))) % settings.states
-    return states
+def _occurring(sources: Sources) -> Sources:
+    """Without the patches of states that are drawn and do not occur."""
+    drawn = sources.family("network").patches.stop
+    left_out = slice(sources.settings.patches_per_state * sources.settings.states, drawn)
+    n = left_out.stop - left_out.start
+    families = (
+        replace(family, patches=slice(max(0, family.patches.start - n), family.patches.stop - n))
+        for family in sources.families
+    )
+    return replace(
+        sources,
+        moments=np.delete(sources.moments, left_out, axis=1),
+        centres=np.delete(sources.centres, left_out, axis=0),
+        families=tuple(families),
+    )
 
 
-def gates(states: States, n_states: int, transition_s: float, rate_hz: float) -> Singles:
-    """The amplitude of each state's networks, ``(n_states, n_samples)``; squares add up to one."""
-    power = (np.arange(n_states)[:, np.newaxis] == states).astype(np.float32)
-    width = round(transition_s * rate_hz)
-    if width > 1:
-        fade = np.hanning(width + 2)[1:-1].astype(np.float32)
-        convolve1d(power, fade / fade.sum(), axis=1, mode="nearest", output=power)
-    return np.asarray(np.sqrt(power.clip(0.0, 1.0)), np.float32)
+def _spread(sheet: Cortex, n: int, rng: np.random.Generator, n_more: int = 0) -> NDArray[np.int64]:
+    """``n`` vertices far from each other, in random order: each next one is farthest from those before.
 
-
-def _dwell(settings: SourceSettings, rng: np.random.Generator) -> float:
-    """From the exponential distribution cut at the longest dwell, by its inverse."""
-    reach = 1.0 - np.exp(-(settings.dwell_max_s - settings.dwell_min_s) / settings.dwell_excess_s)
-    return settings.dwell_min_s - settings.dwell_excess_s * float(np.log1p(-reach * rng.uniform()))
-
-
-def _spread(sheet: Cortex, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """``n`` vertices far from each other, in random order: each next one is farthest from those before."""
+    After them ``n_more``, farthest first.
+    """
     coarse = coarse_vertices()
     places = sheet.positions[coarse]
     chosen = [int(rng.integers(len(coarse)))]
     distance = np.full(len(coarse), np.inf)
-    for _ in range(n - 1):
+    for _ in range(n + n_more - 1):
         distance = np.minimum(distance, np.linalg.norm(places - places[chosen[-1]], axis=1))
         chosen.append(int(distance.argmax()))
-    return np.asarray(coarse[rng.permutation(chosen[:n])], np.int64)
+    return np.asarray(coarse[[*rng.permutation(chosen[:n]), *chosen[n:]]], np.int64)
 
 
 def _by_rhythm(sheet: Cortex, vertices: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
@@ -272,8 +259,8 @@ def _patches(sheet: Cortex, centres: NDArray[np.int64], range_m: float) -> Float
     return np.asarray(lumped / lumped.sum(axis=0), np.float64)
 
 
-def _scaled(unit: Sources) -> Sources:
-    """Give each patch its strength, by what the template shows of it."""
+def _scaled(unit: Sources, n_drawn: int) -> Sources:
+    """Give each patch its strength, by what the template shows of it and of the first ``n_drawn`` of the networks."""
     settings = unit.settings
     fields = patch_fields(template_head(_TEMPLATE_ICO), unit)
     eeg, meg = (np.mean(field**2, axis=0) for field in (fields.eeg, fields.meg[is_magnetometer()]))
@@ -288,8 +275,10 @@ def _scaled(unit: Sources) -> Sources:
     def shown(variance: Floats, *families: str) -> float:
         return float(sum((power * variance)[unit.family(name).patches].sum() for name in families))
 
-    networks_eeg = shown(eeg, "network") / settings.states  # one state at a time
-    networks_meg = shown(meg, "network") / settings.states
+    # One state at a time.
+    networks_eeg, networks_meg = (
+        float((power * variance)[:n_drawn].sum()) / (n_drawn // settings.patches_per_state) for variance in (eeg, meg)
+    )
     background = ("background", "alpha", "beta")
     ratio = settings.background_share * networks_eeg / shown(eeg, *background)
     for name in background:

@@ -10,10 +10,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from cortexcast_models.bundle import Bundle, BundleError
+from cortexcast_models.bundle import Arrays, Bundle, BundleError, check_golden
 from cortexcast_training.windows import Prepared
 
 Singles = NDArray[np.float32]
+
+_FIRST_RUNS = 20
+"""ONNX Runtime allocates its memory in the first."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class StreamedModel:
     """
 
     def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
         self.manifest = bundle.manifest
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -62,8 +66,10 @@ class StreamedModel:
         (eeg,) = self.manifest.inputs
         self._eeg = eeg
         self._outputs = {tensor.role: tensor.name for tensor in self.manifest.outputs}
-        self.seconds: list[float] = []
-        """How long each run of the graph took."""
+
+    def __reduce__(self) -> tuple[type[StreamedModel], tuple[Bundle]]:
+        """Another process reads the graph anew."""
+        return StreamedModel, (self.bundle,)
 
     def __call__(self, recording: Prepared) -> Estimates:
         """Estimate all hops of a recording at the model's rate.
@@ -78,11 +84,9 @@ class StreamedModel:
         given: dict[str, list[Singles]] = {role: [] for role in self._outputs}
         for first in range(n_hops):
             window = np.ascontiguousarray(padded[:, first * hop : first * hop + manifest.window])
-            begin = time.perf_counter()
-            outputs = self._session.run(list(self._outputs.values()), {self._eeg.name: window.reshape(self._eeg.shape)})
-            self.seconds.append(time.perf_counter() - begin)
-            for role, output in zip(self._outputs, outputs, strict=True):
-                given[role].append(output)
+            outputs = self.infer({self._eeg.name: window.reshape(self._eeg.shape)})
+            for role, name in self._outputs.items():
+                given[role].append(outputs[name])
         meg = np.stack([each.reshape(-1, hop).T for each in given["estimate"]])
         std = np.stack([each.reshape(-1) for each in given["std"]]) if "std" in given else None
         novelty = np.concatenate([each.reshape(1) for each in given["novelty"]]) if "novelty" in given else None
@@ -91,6 +95,31 @@ class StreamedModel:
             std=None if std is None else _earlier(std, lookahead),
             novelty=novelty,
         )
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Run the graph once: arrays by name in, arrays by name out."""
+        names = list(self._outputs.values())
+        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+
+    def parity(self) -> float:
+        """The greatest deviation from what the net gave when it was exported, as a share of an output's RMS.
+
+        Raises:
+            BundleError: it is more than the manifest allows.
+        """
+        return max(check_golden(self.bundle, self.infer).values())
+
+    def seconds(self, n: int = 2000) -> NDArray[np.float64]:
+        """How long each of ``n`` runs of the graph takes on this machine, after some that do not count.
+
+        It is the thread's own time: what else the machine does counts for nothing.
+        """
+        inputs = {self._eeg.name: self.bundle.golden()[self._eeg.name]}
+        ends = [time.thread_time()]
+        for _ in range(_FIRST_RUNS + n):
+            self.infer(inputs)
+            ends.append(time.thread_time())
+        return np.diff(ends)[_FIRST_RUNS:]
 
     def _check(self, recording: Prepared) -> None:
         manifest = self.manifest

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
-from cortexcast_models.bundle import Bundle
+from cortexcast_models.manifest import Manifest, Metric
 from cortexcast_training import metrics
-from cortexcast_training.evaluate import BASELINE, EVOKED, RESPONSES_S, Judged
+from cortexcast_training.evaluate import BASELINE, EVOKED, MODEL, Judged, Shifted, mean_topographies
 from cortexcast_training.held_out import BAYES
 from cortexcast_training.metrics import Interval, over_subjects
-from cortexcast_training.results import Headset, Level, MethodResult, Results, Streaming, Topography
-from cortexcast_training.streamed import StreamedModel
+from cortexcast_training.results import Effort, Headset, Learning, Level, MethodResult, Results, Shift, Streaming
+
+HEADLINE = {
+    "explained": "explained variance",
+    "explained mag": "explained variance, magnetometers",
+    "explained grad": "explained variance, gradiometers",
+    "r mag": "median r, magnetometers",
+    "r grad": "median r, gradiometers",
+    "coverage recorded": "share of the MEG as recorded inside 90 % intervals",
+}
+"""What of a model's metrics goes into a manifest, and as what."""
 
 
-def summarise(judged: Sequence[Judged], bundle: Bundle, model: StreamedModel, data: str, command: str) -> Results:
+def summarise(
+    judged: Sequence[Judged],
+    manifest: Manifest,
+    streaming: Streaming,
+    command: str,
+    effort: Effort,
+    others: Mapping[str, Effort],
+) -> Results:
     """Everything over subjects.
 
     Args:
-        judged: the subjects.
-        bundle: the model's, and
-        model: as it was run.
-        data: ``simulated`` or ``recorded``.
+        judged: the subjects, one entry each.
+        manifest: the model's.
+        streaming: how it runs.
         command: that leads here.
+        effort: what the model's training took, and
+        others: that of the models of less effort.
     """
     methods = {name: _method(judged, name) for name in judged[0].scores}
     if evoked := _mean_evoked(judged):
@@ -34,17 +52,17 @@ def summarise(judged: Sequence[Judged], bundle: Bundle, model: StreamedModel, da
             closed = metrics.gap_over_subjects(list(result.explained.values()), *ends)
             if len(result.explained) == len(judged):
                 methods[name] = result.model_copy(update={"gap_closed": closed})
-    milliseconds = 1e3 * np.array(model.seconds)
     return Results.model_validate(
         {
-            "data": data,
-            "trained_on": bundle.manifest.trained_on,
-            "model": f"{bundle.manifest.name} {bundle.manifest.version}",
-            "digest": bundle.digest,
+            # One that is simulated makes the whole no result on recordings.
+            "data": "simulated" if any(each.simulated for each in judged) else "recorded",
+            "trained_on": manifest.trained_on,
+            "model": f"{manifest.name} {manifest.version}",
+            "graph_sha256": manifest.files[manifest.model_file],
             "command": command,
             "subjects": [each.subject for each in judged],
             "judged_s": sum(each.seconds for each in judged),
-            "rate_hz": bundle.manifest.preprocessing.resample.rate_hz,
+            "rate_hz": manifest.rate_hz,
             "methods": methods,
             "headsets": [
                 Headset(
@@ -63,15 +81,69 @@ def summarise(judged: Sequence[Judged], bundle: Bundle, model: StreamedModel, da
                 for level in judged[0].calibration
             ],
             "decoding": _decoding(judged),
-            "topographies": _mean_topographies(judged),
+            "topographies": mean_topographies([each for subject in judged for each in subject.topographies]),
             "traces": judged[0].traces,
-            "streaming": Streaming(
-                windows_per_s=float(1e3 / milliseconds.mean()),
-                p50_ms=float(np.percentile(milliseconds, 50)),
-                p99_ms=float(np.percentile(milliseconds, 99)),
-            ),
+            "learning": [*_curve("heads", judged, effort, others), *_curve("parameters", judged, effort, others)],
+            "effort": effort,
+            "streaming": streaming,
         }
     )
+
+
+def shift_of(judged: Sequence[Shifted]) -> Shift:
+    """One shift over its subjects."""
+    difference = [each.model - each.baseline for each in judged]
+    oracle = [each.oracle for each in judged if each.oracle is not None]
+    novel = [each.novel for each in judged if each.novel is not None]
+    return Shift(
+        model=over_subjects([each.model for each in judged]),
+        baseline=over_subjects([each.baseline for each in judged]),
+        oracle=over_subjects(oracle) if oracle else None,
+        difference=over_subjects(difference),
+        worst_difference=min(difference),
+        novel=over_subjects(novel) if novel else None,
+    )
+
+
+def headline(results: Results) -> list[Metric]:
+    """What a bundle's manifest says of an evaluation."""
+
+    def metric(what: str, interval: Interval) -> Metric:
+        name = f"{what}: {len(results.subjects)} held-out {results.data} subjects"
+        return Metric(name=name, value=interval.value, ci95=interval.ci95, n=interval.n, command=results.command)
+
+    ours = results.methods[MODEL]
+    said = [metric(what, ours.metrics[key]) for key, what in HEADLINE.items() if key in ours.metrics]
+    said += [
+        metric(f"explained variance by {name}", results.methods[name].metrics["explained"])
+        for name in (BASELINE, BAYES)
+        if name in results.methods
+    ]
+    if ours.gap_closed is not None:
+        said.append(metric(f"share of the gap from {BASELINE} to {BAYES} that is closed", ours.gap_closed))
+    return said
+
+
+def _curve(
+    of: Literal["heads", "parameters"], judged: Sequence[Judged], effort: Effort, others: Mapping[str, Effort]
+) -> list[Learning]:
+    """A learning curve over the models that differ from the one in question in nothing else."""
+    fixed = "parameters" if of == "heads" else "heads"
+    alike = [name for name, other in others.items() if getattr(other, fixed) == getattr(effort, fixed)]
+    if not alike:
+        return []
+    explained = {getattr(others[name], of): [each.others[name] for each in judged] for name in alike}
+    explained[getattr(effort, of)] = [each.scores[MODEL]["explained"] for each in judged]
+    ends = [[each.scores[name]["explained"] for each in judged if name in each.scores] for name in (BASELINE, BAYES)]
+    return [
+        Learning(
+            of=of,
+            amount=amount,
+            explained=over_subjects(values),
+            gap_closed=metrics.gap_over_subjects(values, *ends) if all(ends) else None,
+        )
+        for amount, values in sorted(explained.items())
+    ]
 
 
 def _method(judged: Sequence[Judged], name: str) -> MethodResult:
@@ -100,27 +172,10 @@ def _mean_evoked(judged: Sequence[Judged]) -> dict[str, float]:
     return explained
 
 
-def _mean_topographies(judged: Sequence[Judged]) -> list[Topography]:
-    """Over the subjects that have responses: the virtual helmet is the same for all."""
-    fields: dict[str, list[Topography]] = {name: [] for name in RESPONSES_S}
-    for each in judged:
-        for topography in each.topographies:
-            fields[topography.name].append(topography)
-    return [
-        Topography(
-            name=name,
-            true=tuple(np.mean([each.true for each in found], axis=0).tolist()),
-            estimated=tuple(np.mean([each.estimated for each in found], axis=0).tolist()),
-        )
-        for name, found in fields.items()
-        if found
-    ]
-
-
 def _decoding(judged: Sequence[Judged]) -> dict[str, Interval]:
     results = {}
-    for source in judged[0].trials:
-        with_trials = [each for each in judged if len(each.faces)]
+    with_trials = [each for each in judged if len(each.faces)]
+    for source in with_trials[0].trials if with_trials else ():
         scores = metrics.decoding_auc(
             {each.subject: each.trials[source] for each in with_trials},
             {each.subject: each.faces for each in with_trials},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,22 +13,23 @@ from torch import Tensor
 
 from cortexcast_models.bundle import Bundle
 from cortexcast_training import scaling
+from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances
 from cortexcast_training.datasets import Origin, prepare_all, recorded_subjects, training_subjects, validation_subjects
 from cortexcast_training.fit import Fitted, Montages, Progress, fit
-from cortexcast_training.leadfield import CAP
-from cortexcast_training.net import Linear, Net, NetShape
+from cortexcast_training.leadfield import CAP, is_magnetometer
+from cortexcast_training.net import Net, NetShape
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.processes import processes
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.scaling import Units, whitener
-from cortexcast_training.trained import Trained, save_trained
+from cortexcast_training.states import find_states
+from cortexcast_training.trained import FILE, Trained, pack_trained, save_trained
 from cortexcast_training.transformer_bundle import About, Hop, export
-from cortexcast_training.virtual_helmet import sensor_types
-from cortexcast_training.wiener import LaggedCovariances
 from cortexcast_training.windows import Prepared, WindowError, Windows, read_all
 
 WINDOWS = "windows"
 BUNDLE = "bundle"
+ANALYSED = "analysed.pt"
 TRAIN, VALIDATION = f"{WINDOWS}/train", f"{WINDOWS}/validation"
 
 _USE = "Estimates the part of MEG that EEG predicts. It holds no more information than the EEG. Not for clinical use."
@@ -35,7 +37,6 @@ _SIMULATED_USE = f"Trained on simulation alone, for trying out and as a start fo
 
 _NOVELTY_WINDOWS = 4096
 _NOVELTY_SEED = 2**33
-_LEAST_NOISE = 0.05
 
 
 class Listener(Protocol):
@@ -44,8 +45,8 @@ class Listener(Protocol):
     def preparing(self, done: int, of: int) -> None:
         """Recordings are prepared."""
 
-    def analysing(self, done: int, of: int) -> None:
-        """Covariances are summed, recording by recording."""
+    def analysing(self, what: str, done: int, of: int) -> None:
+        """Of one of the steps of linear analysis, so many parts are done."""
 
     def fitting(self, progress: Progress) -> None:
         """The net is trained."""
@@ -58,7 +59,6 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         RecordingError, WindowError, FitError, CheckpointError: see there.
     """
     with processes() as here:
-        torch.manual_seed(recipe.fit.seed)
         if here.rank == 0:
             _prepare(recipe, folder, listener)
         here.wait()
@@ -66,13 +66,20 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         shape = net_shape(recipe)
         train_windows = Windows(train_data, shape.n_tokens)
         validation_windows = Windows(validation_data, shape.n_tokens)
-        units = scaling.units(train_data, sensor_types())
-        total = scaling.covariances(_told(train_data, listener), units, recipe.wiener_taps)
-        net = Net(shape, linear(total, shape))
-        fitted = fit(net, train_windows, validation_windows, units, recipe.fit, folder, listener.fitting)
+        if here.rank == 0:
+            _analyse(train_data, shape, recipe, folder, listener)
+        here.wait()
+        analysed = load_analysed(folder / ANALYSED)
+        units = analysed.units
+        torch.manual_seed(recipe.fit.seed)
+        net = Net(shape, analysed.analysis)
+        fitted = fit(
+            net, train_windows, analysed.labels, validation_windows, units, recipe.fit, folder, listener.fitting
+        )
         net = net.cpu().eval()
         novelty = Novelty(shape)
         novelty.calibrate(
+            analysed.components,
             _features(net, novelty, train_windows, units, recipe),
             _features(net, novelty, validation_windows, units, recipe),
         )
@@ -86,7 +93,10 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
 
 
 def export_trained(directory: Path, recipe: Recipe, trained: Trained) -> tuple[Bundle, float]:
-    """Write a trained model as a bundle; gives it, and how far ONNX Runtime deviates from torch (see ``export``)."""
+    """Write a trained model as a bundle; gives it, and how far ONNX Runtime deviates from torch (see ``export``).
+
+    The bundle holds the model itself too, so that it can be calibrated.
+    """
     simulated = recipe.recordings is None
     about = About(
         name=recipe.bundle.name,
@@ -100,17 +110,16 @@ def export_trained(directory: Path, recipe: Recipe, trained: Trained) -> tuple[B
         licence="BSD-3-Clause" if simulated else "that of the recordings",
         intended_use=_SIMULATED_USE if simulated else _USE,
     )
-    return export(directory, trained.hop, recipe.prepare.preprocessing, trained.golden_eeg, about)
+    files = {FILE: pack_trained(trained)}
+    return export(directory, trained.hop, recipe.prepare.preprocessing, trained.golden_eeg, about, files)
 
 
 def net_shape(recipe: Recipe) -> NetShape:
     """The sizes that follow from a recipe."""
     net = recipe.net
-    sensors = sensor_types()
     return NetShape(
         n_electrodes=len(CAP),
-        n_white=len(CAP) - 1,  # the average reference takes a dimension away
-        n_sensors=len(sensors),
+        n_sensors=len(is_magnetometer()),
         n_components=net.n_components,
         n_tokens=net.n_tokens,
         token=recipe.prepare.hop,
@@ -124,26 +133,28 @@ def net_shape(recipe: Recipe) -> NetShape:
     )
 
 
-def linear(total: LaggedCovariances, shape: NetShape) -> Linear:
-    """What the net knows before it is trained."""
-    basis = total.principal_fields(shape.n_components)
-    filters = np.einsum("mc,met->cet", basis, total.filter(total.taps))
-    strengths = np.einsum("mc,mn,nc->c", basis, total.meg, basis)
-    outside = total.meg.diagonal() - basis**2 @ strengths
-    return Linear(
-        whitener=whitener(total.eeg, shape.n_white).astype(np.float32),
-        basis=basis.astype(np.float32),
-        wiener=filters.astype(np.float32),
-        taps=total.taps,
-        noise=np.maximum(outside, _LEAST_NOISE).astype(np.float32),
+def _analyse(recordings: Sequence[Prepared], shape: NetShape, recipe: Recipe, folder: Path, listener: Listener) -> None:
+    """Analyse the training data, unless the folder holds that already."""
+    settings = recipe.model_dump_json(include={"simulation", "recordings", "prepare", "net"}) + str(recipe.fit.seed)
+    if (folder / ANALYSED).exists() and load_analysed(folder / ANALYSED).settings == settings:
+        return
+    units = scaling.units(recordings, is_magnetometer())
+    total = scaling.covariances(_told(recordings, listener), units, recipe.wiener_taps)
+    states = find_states(
+        recordings, total, units, shape.n_experts, recipe.fit.seed, partial(listener.analysing, "finding states")
     )
+    of_states, labels = state_covariances(
+        recordings, total, units, states, partial(listener.analysing, "telling states")
+    )
+    components = whitener(total.eeg, shape.n_electrodes - 1)  # the average reference takes a dimension away
+    save_analysed(folder / ANALYSED, Analysed(settings, units, analyse(total, of_states, shape), labels, components))
 
 
 def _told(recordings: Sequence[Prepared], listener: Listener) -> Iterator[Prepared]:
     for done, recording in enumerate(recordings):
-        listener.analysing(done, len(recordings))
+        listener.analysing("covariances", done, len(recordings))
         yield recording
-    listener.analysing(len(recordings), len(recordings))
+    listener.analysing("covariances", len(recordings), len(recordings))
 
 
 def _prepare(recipe: Recipe, folder: Path, listener: Listener) -> None:
@@ -154,22 +165,28 @@ def _prepare(recipe: Recipe, folder: Path, listener: Listener) -> None:
     else:
         assert recipe.recordings is not None
         groups = recorded_subjects(recipe.recordings)[:2]
-    _claim(folder / WINDOWS, recipe)
+    claim(folder / WINDOWS, recipe)
     train_origins, validation_origins = groups
     prepare_all(
         {folder / TRAIN: train_origins, folder / VALIDATION: validation_origins}, recipe.prepare, listener.preparing
     )
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Say in the folder which data its windows are of, or find that they are of others."""
+def claim(folder: Path, recipe: Recipe) -> None:
+    """Say in the folder which data its windows are of.
+
+    Raises:
+        WindowError: they are of others than the recipe's.
+    """
     path = folder / "data.json"
     data = recipe.model_dump_json(include={"simulation", "recordings", "prepare"}, indent=1) + "\n"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(data, encoding="utf-8")
     elif path.read_text(encoding="utf-8") != data:
-        raise WindowError(f"{folder} is of other data than the recipe's: train into another folder, or remove it")
+        raise WindowError(
+            f"{folder} is of other data than the recipe's: give the recipe that made it, or another folder"
+        )
 
 
 @torch.no_grad()
@@ -179,7 +196,7 @@ def _features(net: Net, novelty: Novelty, windows: Windows, units: Units, recipe
     montages = Montages(recipe.fit.montages)
     for numbers in np.array_split(rng.integers(len(windows), size=_NOVELTY_WINDOWS), _NOVELTY_WINDOWS // 64):
         eeg = montages.wear(torch.from_numpy(windows.take(numbers)[0]) / units.eeg, rng)
-        tokens, rms = net.white(eeg)
+        tokens, rms = net.cut(eeg)
         yield novelty.features(tokens / rms, net.hidden(tokens / rms))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from cortexcast_training.checkpoint import load_state, save_state
-from cortexcast_training.net import Linear, Net, NetShape
+from cortexcast_training.net import Analysis, Net, NetShape
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.scaling import Units
 from cortexcast_training.transformer_bundle import Hop
@@ -47,16 +48,14 @@ def save_trained(folder: Path, trained: Trained) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    net = trained.hop.net
-    state: dict[str, Any] = {
-        "shape": asdict(net.shape),
-        "taps": asdict(net.taps),
-        "state": trained.hop.state_dict(),
-        "train_subjects": list(trained.train_subjects),
-        "validation_subjects": list(trained.validation_subjects),
-        "golden_eeg": torch.from_numpy(trained.golden_eeg),
-    }
-    save_state(folder / FILE, state)
+    save_state(folder / FILE, _state(trained))
+
+
+def pack_trained(trained: Trained) -> bytes:
+    """What ``save_trained`` writes, to lie in a bundle."""
+    buffer = io.BytesIO()
+    torch.save(_state(trained), buffer)
+    return buffer.getvalue()
 
 
 def load_trained(folder: Path) -> Trained:
@@ -67,15 +66,28 @@ def load_trained(folder: Path) -> Trained:
     """
     saved = load_state(folder / FILE)
     shape, taps = NetShape(**saved["shape"]), Taps(**saved["taps"])
-    empty = Linear(
-        whitener=np.zeros((shape.n_white, shape.n_electrodes), np.float32),
+    empty = Analysis(
         basis=np.zeros((shape.n_sensors, shape.n_components), np.float32),
         wiener=np.zeros((shape.n_components, shape.n_electrodes, taps.n), np.float32),
         taps=taps,
         noise=np.ones(shape.n_sensors, np.float32),
+        filters=np.zeros((shape.n_filters, shape.n_electrodes), np.float32),
+        experts=np.zeros((shape.n_experts, shape.n_components, shape.n_electrodes), np.float32),
     )
     hop = Hop(Net(shape, empty), Novelty(shape), Units(1.0, np.ones(shape.n_sensors)))
     hop.load_state_dict(saved["state"])
     return Trained(
         hop.eval(), tuple(saved["train_subjects"]), tuple(saved["validation_subjects"]), saved["golden_eeg"].numpy()
     )
+
+
+def _state(trained: Trained) -> dict[str, Any]:
+    net = trained.hop.net
+    return {
+        "shape": asdict(net.shape),
+        "taps": asdict(net.taps),
+        "state": trained.hop.state_dict(),
+        "train_subjects": list(trained.train_subjects),
+        "validation_subjects": list(trained.validation_subjects),
+        "golden_eeg": torch.from_numpy(trained.golden_eeg),
+    }

@@ -162,6 +162,7 @@ class Windows:
 
     def __init__(self, recordings: Sequence[Prepared], n_hops: int) -> None:
         self.recordings = recordings
+        self._n_hops = n_hops
         self.n_samples = n_hops * recordings[0].hop
         starts = [recording.starts(n_hops) for recording in recordings]
         self._recording = np.repeat(np.arange(len(recordings)), [len(each) for each in starts])
@@ -182,3 +183,12 @@ class Windows:
             eeg.append(recording.eeg[samples])
             meg.append(recording.meg[samples])
         return np.stack(eeg).swapaxes(1, 2), np.stack(meg).swapaxes(1, 2)
+
+    def take_labels(self, numbers: Iterable[int], labels: Sequence[NDArray[np.int16]]) -> NDArray[np.int64]:
+        """What of the recordings' labels, ``(n_hops,)`` each, lies in these windows: ``(n, n_hops)``."""
+        taken = []
+        for number in numbers:
+            recording = self._recording[number]
+            first = self._start[number] // self.recordings[recording].hop
+            taken.append(labels[recording][first : first + self._n_hops])
+        return np.stack(taken).astype(np.int64)

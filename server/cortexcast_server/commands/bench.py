@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cortexcast_models.bundle import Bundle, read_bundle
+from cortexcast_models.bundle import DEFAULT, Bundle, read_bundle
 from cortexcast_server.bench.figures import as_text, compare
 from cortexcast_server.bench.headset import CHUNK, N_CHANNELS, RATE_HZ
 from cortexcast_server.bench.machine import describe
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=20.0, help="of the whole path; the rest in proportion (default 20)"
     )
-    parser.add_argument("--model", default="meg-leadfield", help="bundle: the name of a shipped one, or a folder")
+    parser.add_argument("--model", default=DEFAULT, help="bundle: the name of a shipped one, or a folder")
     parser.add_argument(
         "--out", type=Path, default=_RESULTS, metavar="FOLDER", help=f"saves the run (default {_RESULTS})"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cortexcast_server.lsl_config import quiet
+from cortexcast_server.protocol import Agreement
 from cortexcast_server.runner import running_daemon, stop_event, websocket_url
 from cortexcast_server.session import Session
 from cortexcast_server.settings import load_settings
@@ -38,7 +39,10 @@ def main(args: argparse.Namespace) -> int:
     settings = load_settings(None, {"port": args.port, "model": args.model})
     with tempfile.TemporaryDirectory(prefix="cortexcast-demo-") as folder:
         file = Path(folder) / "simulated_headset_raw.fif"
-        print(f"simulating {_SIGNAL_S:g} s of EEG, which the demo replays in a loop through LSL ...", flush=True)
+        print(
+            f"simulating {_SIGNAL_S:g} s of EEG and the MEG behind it; the EEG is replayed in a loop through LSL ...",
+            flush=True,
+        )
         simulate(file, duration_s=_SIGNAL_S)
         asyncio.run(_demo(file, settings, args.duration))
     return 0
@@ -89,6 +93,8 @@ async def _report(lines: asyncio.StreamReader, session: Session, stop: asyncio.E
         if record["type"] == "summary":
             for product in record["products"]:
                 print(_line(product), flush=True)
+            if agreement := session.status().agreement:
+                print(_agreement_line(agreement), flush=True)
         elif record["type"] == "total":
             stopping.cancel()
             _account(record, session)
@@ -103,6 +109,15 @@ def _line(product: dict[str, Any]) -> str:
     )
 
 
+def _agreement_line(agreement: Agreement) -> str:
+    explained = ", ".join(f"{value:.2f} ({kind})" for kind, value in agreement.explained_variance.items())
+    median_r = ", ".join(f"{value:.2f} ({kind})" for kind, value in agreement.median_r.items())
+    return (
+        f"estimate against the true MEG of the simulation, last {agreement.seconds:.0f} s: "
+        f"explained variance {explained}, median r {median_r}"
+    )
+
+
 def _account(total: dict[str, Any], session: Session) -> None:
     if not total["frames"]:
         raise DemoError("no frame arrived in that time")
@@ -111,5 +126,7 @@ def _account(total: dict[str, Any], session: Session) -> None:
         f"{total['frames']} frames received · {status.samples_in} EEG samples in, {status.samples_out} MEG samples "
         f"out · lost = {total['lost']} · latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
     )
+    if status.agreement:
+        print(_agreement_line(status.agreement))
     if total["lost"] or status.gaps:
         raise DemoError(f"{total['lost']} frames lost, {status.gaps} gaps in the EEG: is this machine too busy?")

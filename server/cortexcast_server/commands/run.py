@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from cortexcast_models.bundle import read_bundle
+from cortexcast_models.bundle import DEFAULT, read_bundle
 from cortexcast_server.inference import load
 from cortexcast_server.offline import check_output, estimate
 from cortexcast_server.recording import Recording
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", "-o", type=Path, metavar="FILE", help="where to write (default: FILE_meg_raw.fif, here)"
     )
-    parser.add_argument("--model", default="meg-leadfield", help="bundle: the name of a shipped one, or a folder")
+    parser.add_argument("--model", default=DEFAULT, help="bundle: the name of a shipped one, or a folder")
     parser.add_argument("--unit", help="unit of the EEG, where the recording declares a wrong one")
     parser.add_argument("--overwrite", action="store_true", help="replace the output where it exists")
 

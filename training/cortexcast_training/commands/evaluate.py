@@ -13,11 +13,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     meg.add_argument("--config", type=Path, required=True, metavar="FILE", help="the recipe that it was trained by")
     meg.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder that it was trained in")
     meg.add_argument("--subjects", type=int, metavar="N", help="simulated ones to judge it on (default 12)")
-    meg.add_argument("--shift-subjects", type=int, metavar="N", help="and for each shift of the data (default 4)")
+    meg.add_argument("--duration", type=float, metavar="SECONDS", help="of each; half is judged (default 120)")
+    meg.add_argument("--shift-subjects", type=int, metavar="N", help="for each shift of the data (default 4)")
+    meg.add_argument("--shift-duration", type=float, metavar="SECONDS", help="of each of these (default 60)")
+    meg.add_argument(
+        "--also",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="other runs, on fewer heads or of smaller nets, for learning curves",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Evaluate, write ``evaluation.json`` and the card, and print the card."""
+    """Evaluate, write ``evaluation.json``, the card, and both into the bundle; print the card."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from cortexcast_training.benchmark import BenchmarkSettings
@@ -26,17 +36,26 @@ def main(args: argparse.Namespace) -> int:
     from cortexcast_training.toml_file import read_toml
 
     recipe = read_toml(args.config, Recipe, {})
-    settings = read_toml(None, BenchmarkSettings, {"subjects": args.subjects, "shift_subjects": args.shift_subjects})
-    command = f"cortexcast evaluate meg --config {args.config} --out {args.out}"
+    flags = {
+        "subjects": args.subjects,
+        "duration_s": args.duration,
+        "shift_subjects": args.shift_subjects,
+        "shift_duration_s": args.shift_duration,
+    }
+    settings = read_toml(None, BenchmarkSettings, flags)
+    given = [f"--{name.removesuffix('_s').replace('_', '-')} {value:g}" for name, value in flags.items() if value]
+    given += [f"--also {' '.join(map(str, args.also))}"] if args.also else []
+    command = " ".join([f"cortexcast evaluate meg --config {args.config} --out {args.out}", *given])
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), transient=True) as progress:
         task = progress.add_task("reading")
         card = evaluate(
             recipe,
             args.out,
             settings,
+            args.also,
             command,
             lambda what, done, of: progress.update(task, description=what, completed=done, total=of),
         )
     print(card.read_text(encoding="utf-8"))
-    print(f"{card}: the model card, with its plots beside it")
+    print(f"{card}: the model card, with its plots beside it; both are in the bundle now")
     return 0

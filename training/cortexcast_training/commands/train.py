@@ -73,9 +73,9 @@ class _Bars:
         """See ``train_meg.Listener``."""
         self._update("recordings", "recordings", done, of)
 
-    def analysing(self, done: int, of: int) -> None:
+    def analysing(self, what: str, done: int, of: int) -> None:
         """See ``train_meg.Listener``."""
-        self._update("analysis", "covariances", done, of)
+        self._update(what, what, done, of)
 
     def fitting(self, progress: Progress) -> None:
         """See ``train_meg.Listener``."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
 
-from cortexcast_training.spectrum import Rhythm, Spectrum
+from cortexcast_models.simulation.spectrum import Rhythm, Spectrum
 
 ALPHA = Spectrum(knee_hz=2.0, exponent=1.5, rhythms=(Rhythm(hz=10.0, width_hz=1.0, share=0.7),))
 SPECTRA = st.builds(
