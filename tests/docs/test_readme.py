@@ -13,7 +13,7 @@ import pytest
 from daemon import Daemon, run, running
 from docs.pages import README, code_blocks, shell_lines
 
-from cortexcast_models.bundle import read_bundle
+from cortexcast_models.bundle import DEFAULT, read_bundle
 from cortexcast_server.simulated_recording import simulate
 
 RECORDING = "recording_raw.fif"
@@ -94,12 +94,14 @@ def test_every_short_command_is_run() -> None:
 
 def test_the_numbers_are_those_of_the_shipped_bundle() -> None:
     text = " ".join(README.read_text(encoding="utf-8").split())
-    manifest = read_bundle("meg-leadfield").manifest
+    manifest = read_bundle(DEFAULT).manifest
     n_mag, n_grad = (sum(channel.type == kind for channel in manifest.channels) for kind in ("mag", "grad"))
     assert f"{len(manifest.channels)} MEG channels" in text
     assert f"{n_mag} magnetometers and {n_grad} gradiometers" in text
     assert f"{len(manifest.montage)} electrodes" in text
     assert f"{manifest.rate_hz:g} Hz" in text
     assert f"{manifest.rate_hz / manifest.hop:g} frames a second" in text
-    magnetometers, gradiometers = (f"{metric.value:g}" for metric in manifest.metrics)
-    assert f"{magnetometers} of the variance of the magnetometers and {gradiometers}" in text
+    explained = {metric.name.split(":")[0]: f"{metric.value:.3f}" for metric in manifest.metrics}
+    magnetometers = explained["explained variance, magnetometers"]
+    assert f"{magnetometers} of the variance of the magnetometers" in text
+    assert f"{explained['explained variance, gradiometers']} of that of the gradiometers" in text

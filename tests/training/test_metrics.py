@@ -69,6 +69,15 @@ def test_the_gap_of_paired_subjects_is_surer_than_its_ends() -> None:
     assert closed.ci95 == pytest.approx((0.8, 0.8), abs=1e-6)
 
 
+@pytest.mark.parametrize("n", [2, 4, 5, 12])
+def test_the_ends_of_the_gap_close_nothing_and_all_of_it_for_certain(n: int) -> None:
+    baseline = RNG.uniform(0.1, 0.4, n).tolist()
+    oracle = RNG.uniform(0.6, 0.7, n).tolist()
+    for model, value in ((baseline, 0.0), (oracle, 1.0)):
+        closed = metrics.gap_over_subjects(model, baseline, oracle)
+        assert (closed.value, closed.ci95) == (value, (value, value))
+
+
 def test_removing_the_trial_mean_leaves_what_is_not_locked_to_trials() -> None:
     onsets = np.arange(100, 3800, 200)
     labels = np.array(["a", "b"])[np.arange(len(onsets)) % 2]

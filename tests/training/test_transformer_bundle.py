@@ -66,6 +66,12 @@ def infer(exported: tuple[Bundle, float]) -> Infer:
     return load(read_bundle(exported[0].directory))
 
 
+def test_the_graph_does_not_tell_where_it_was_made(exported: tuple[Bundle, float]) -> None:
+    graph = exported[0].model_path.read_bytes()
+    assert b"cortexcast_training" not in graph
+    assert str(Path(__file__).parents[2]).encode() not in graph
+
+
 def deviation(given: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     return float(np.abs(given - expected).max() / np.sqrt(np.mean(expected.astype(np.float64) ** 2)))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -132,7 +133,16 @@ def _graph(hop: Hop, eeg: Tensor) -> bytes:
             optimize=True,
             verbose=False,
         )
-        return path.read_bytes()
+        return _without_origin(onnx.load(path))
+
+
+def _without_origin(model: onnx.ModelProto) -> bytes:
+    """The graph without what the exporter notes of each part: the lines of source that made it, with their paths."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return bytes(model.SerializeToString())
 
 
 @contextmanager
