@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cortexcast_models.bundle import DEFAULT
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the recordings, the model and where the bundle goes."""
@@ -17,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        default="meg-transformer",
+        default=DEFAULT,
         help="what to calibrate: the name of a shipped bundle, the folder of one, or one of 'cortexcast train'"
         " (default %(default)s)",
     )
