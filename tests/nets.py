@@ -6,16 +6,39 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cortexcast_training import scaling
+from cortexcast_training.adaptation import HeadStatistics
 from cortexcast_training.analysis import analyse, state_covariances
+from cortexcast_training.contexts import Contexts, covariance_directions, mean_covariances, recording_sums
+from cortexcast_training.fit import Examples
+from cortexcast_training.head_modes import Shown, head_modes
+from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
+from cortexcast_training.recipe import FitSettings
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import Labels, find_states
+from cortexcast_training.transformer_bundle import About
 from cortexcast_training.wiener import LaggedCovariances, Taps
-from cortexcast_training.windows import Prepared
+from cortexcast_training.windows import Prepared, Windows
 
 TAPS = Taps(4, 8, 2)
+WHOLE = torch.eye(70)[None]
+"""The whole montage, as the only headset."""
+ABOUT = About(
+    name="made-up",
+    version="1.0.0",
+    description="a net that nothing was trained on",
+    trained_on="simulated",
+    data=("made up",),
+    train_subjects=("sub-00",),
+    held_out_subjects=("sub-90",),
+    built_by="the tests",
+    licence="BSD-3-Clause",
+    intended_use="tests",
+)
+"""Of a bundle."""
 
 
 def net_shape(n_sensors: int = 4, **changes: Any) -> NetShape:
@@ -32,8 +55,19 @@ def net_shape(n_sensors: int = 4, **changes: Any) -> NetShape:
         "n_heads": 2,
         "n_filters": 16,
         "n_experts": 4,
+        "n_features": 5,
+        "n_modes": 2,
     }
     return NetShape(**{**sizes, **changes})
+
+
+def shown_heads(shape: NetShape) -> list[Shown]:
+    """Made up: to draw real ones takes a minute."""
+    rng = np.random.default_rng(0)
+    return [
+        Shown(*(rng.standard_normal((n, 400)).astype(np.float32) for n in (shape.n_electrodes, shape.n_sensors)))
+        for _ in range(3)
+    ]
 
 
 def analysed(recordings: list[Prepared]) -> tuple[Units, LaggedCovariances]:
@@ -47,8 +81,29 @@ def untrained(recordings: list[Prepared], shape: NetShape, seed: int = 0) -> tup
     units, total = analysed(recordings)
     states = find_states(recordings, total, units, shape.n_experts, seed)
     of_states, labels = state_covariances(recordings, total, units, states)
+    basis = total.principal_fields(shape.n_components)
     torch.manual_seed(seed)
-    return Net(shape, analyse(total, of_states, shape)).eval(), units, labels
+    analysis = analyse(total, basis, of_states, head_statistics(recordings, basis, units, shape), shape.n_filters)
+    return Net(shape, analysis).eval(), units, labels
+
+
+def head_statistics(
+    recordings: list[Prepared], basis: NDArray[np.float64], units: Units, shape: NetShape
+) -> HeadStatistics:
+    """How these recordings' EEG varies, and heads that are made up."""
+    modes = head_modes(shown_heads(shape), basis, units)
+    covariances = np.stack([mean_covariances(each, units.eeg, WHOLE) for each in recordings])
+    mean, directions = covariance_directions(covariances, np.ones(1), shape.n_features)
+    return HeadStatistics(mean, directions, modes.eeg.astype(np.float32), modes.fields.astype(np.float32))
+
+
+def examples(
+    net: Net, recordings: list[Prepared], units: Units, settings: FitSettings, states: list[Labels] | None = None
+) -> Examples:
+    """What to train or judge a net by."""
+    worn = Montages(settings.montages).matrices
+    sums = [recording_sums(net.adaptation, each, units.eeg, worn) for each in recordings]
+    return Examples(Windows(recordings, net.shape.n_tokens), Contexts(sums), states)
 
 
 def disturbed(net: Net, size: float = 0.3, seed: int = 0) -> Net:

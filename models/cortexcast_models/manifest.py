@@ -114,7 +114,7 @@ class Tensor(Strict):
     Roles: ``eeg`` (the window, V), ``estimate`` (the outputs, SI), ``std`` (standard deviation of the estimate, one
     value an output channel, same unit), ``novelty`` (how far the window is from the training data: above 1, farther
     than 99 % of subjects that were not trained on), ``state`` (an output of this role feeds the input of the same
-    ``state_of``).
+    ``state_of``; it is zero at the beginning, and after a gap in the EEG unless it ``survives_gaps``).
 
     Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, ``score`` of novelty, a ``batch`` of
     1 before them where the graph has one; those of a state are the model's own.
@@ -126,6 +126,8 @@ class Tensor(Strict):
     shape: tuple[PositiveInt, ...]
     axes: tuple[str, ...]
     state_of: str | None = None
+    survives_gaps: bool = False
+    """Of a state: it is not of the last seconds, such as what is known of the wearer."""
 
     @model_validator(mode="after")
     def _one_axis_a_dimension(self) -> Self:
@@ -133,6 +135,8 @@ class Tensor(Strict):
             raise ValueError(f"tensor {self.name!r} has {len(self.shape)} dimensions but {len(self.axes)} axes")
         if (self.role == "state") != (self.state_of is not None):
             raise ValueError(f"tensor {self.name!r}: exactly the tensors of role 'state' carry state_of")
+        if self.survives_gaps and self.role != "state":
+            raise ValueError(f"tensor {self.name!r} is no state, so it cannot survive gaps")
         return self
 
 

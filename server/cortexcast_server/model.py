@@ -43,14 +43,20 @@ class Model:
         self._std = next((tensor for tensor in manifest.outputs if tensor.role == "std"), None)
         self._novelty = next((tensor for tensor in manifest.outputs if tensor.role == "novelty"), None)
         outputs = {tensor.state_of: tensor.name for tensor in manifest.outputs if tensor.role == "state"}
-        self._states = {t.name: (outputs[t.state_of], t.shape) for t in manifest.inputs if t.role == "state"}
-        self.reset()
+        states = [tensor for tensor in manifest.inputs if tensor.role == "state"]
+        self._fed_by = {tensor.name: outputs[tensor.state_of] for tensor in states}
+        self._state = {tensor.name: np.zeros(tensor.shape, np.float32) for tensor in states}
+        self._forgotten = [tensor.name for tensor in states if not tensor.survives_gaps]
+        self._window = np.zeros((len(manifest.montage), manifest.window), np.float32)
+        self._n_seen = self._n_signal = 0
 
     def reset(self) -> None:
-        """Forget everything: the window and the state are zero, which is a filtered signal at rest."""
-        self._window = np.zeros((len(self._manifest.montage), self._manifest.window), np.float32)
-        self._state = {name: np.zeros(shape, np.float32) for name, (_, shape) in self._states.items()}
-        self._n_seen = self._n_signal = 0
+        """Begin anew after a gap: the window and the states are zero, which is a filtered signal at rest.
+
+        States that survive gaps stay.
+        """
+        self._n_seen = 0
+        self._silence()
 
     @property
     def warm(self) -> bool:
@@ -71,7 +77,7 @@ class Model:
         self._n_seen += hop
         self._n_signal += hop
         given = self._infer({self._eeg.name: self._window.reshape(self._eeg.shape), **self._state})
-        self._state = {name: given[output] for name, (output, _) in self._states.items()}
+        self._state = {name: given[output] for name, output in self._fed_by.items()}
         if not self._due():
             return None
         return Estimate(
@@ -81,11 +87,16 @@ class Model:
         )
 
     def skip(self) -> bool:
-        """Take a hop without signal: forget everything but how far it is; tells whether an estimate would be due."""
-        n_seen = self._n_seen + self._manifest.hop
-        self.reset()
-        self._n_seen = n_seen
+        """Take a hop without signal: a gap, but for how far it is. Tells whether an estimate would be due."""
+        self._n_seen += self._manifest.hop
+        self._silence()
         return self._due()
+
+    def _silence(self) -> None:
+        self._window = np.zeros_like(self._window)
+        self._n_signal = 0
+        for name in self._forgotten:
+            self._state[name] = np.zeros_like(self._state[name])
 
     def _due(self) -> bool:
         return self._n_seen >= self._manifest.hop + self._manifest.lookahead

@@ -291,12 +291,14 @@ def test_a_window_far_from_the_training_data_is_flagged() -> None:
     assert flagged[middle + 2 :].all()
 
 
-def test_recurrent_state_is_carried_and_forgotten_at_a_gap() -> None:
+@pytest.mark.parametrize("survives", [False, True])
+def test_recurrent_state_is_carried_and_forgotten_at_a_gap_unless_it_survives(survives: bool) -> None:
     """A model whose output counts its own steps."""
-    state = {"name": "count_in", "role": "state", "shape": [1], "axes": ["count"], "state_of": "count"}
+    count = {"role": "state", "shape": [1], "axes": ["count"], "state_of": "count", "survives_gaps": survives}
     fields = make_manifest().model_dump(mode="json")
     manifest = make_manifest(
-        inputs=[*fields["inputs"], state], outputs=[*fields["outputs"], {**state, "name": "count_out"}]
+        inputs=[*fields["inputs"], {**count, "name": "count_in"}],
+        outputs=[*fields["outputs"], {**count, "name": "count_out"}],
     )
 
     def infer(arrays: object) -> dict[str, NDArray[np.float32]]:
@@ -308,5 +310,8 @@ def test_recurrent_state_is_carried_and_forgotten_at_a_gap() -> None:
     engine = Engine(make_signal(), manifest, infer)
     frames = push_all(engine, chunks(eeg_like(len(CAP), 1000), times, [33] * 40))
     values = [int(frame.data[0, 0]) for frame in frames if frame.product == MEG]
-    restart = values.index(1, 1)
-    assert values == [*range(1, restart + 1), *range(1, len(values) - restart + 1)]
+    if survives:
+        assert values == [*range(1, len(values) + 1)]
+    else:
+        restart = values.index(1, 1)
+        assert values == [*range(1, restart + 1), *range(1, len(values) - restart + 1)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nets import disturbed, net_shape, untrained
+from nets import ABOUT, disturbed, net_shape, shown_heads, untrained
 from prepared import hidden_state_recording
 
 from cortexcast_client.command import main
@@ -15,25 +15,12 @@ from cortexcast_models.bundle import read_bundle
 from cortexcast_server.inference import load
 from cortexcast_training import calibrate_meg
 from cortexcast_training.calibration import N_BLOCKS, Calibrated, Gain, calibrate
-from cortexcast_training.head_modes import Shown
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.trained import FILE, Trained, load_trained, pack_trained
-from cortexcast_training.transformer_bundle import About, Hop, export
+from cortexcast_training.transformer_bundle import Hop, export
 
 SHAPE = net_shape(n_sensors=306, lookahead=2, n_components=8)
-ABOUT = About(
-    name="made-up",
-    version="1.0.0",
-    description="a net that nothing was trained on",
-    trained_on="simulated",
-    data=("made up",),
-    train_subjects=("sub-00",),
-    held_out_subjects=("sub-90",),
-    built_by="the tests",
-    licence="BSD-3-Clause",
-    intended_use="tests",
-)
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +49,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made up: to draw real ones takes a minute."""
-    rng = np.random.default_rng(0)
-    shown = [
-        Shown(*(rng.standard_normal((n, 400)).astype(np.float32) for n in (SHAPE.n_electrodes, SHAPE.n_sensors)))
-        for _ in range(3)
-    ]
-    monkeypatch.setattr(calibrate_meg, "draw_shown", lambda *_: shown)
+    monkeypatch.setattr(calibrate_meg, "draw_shown", lambda *_: shown_heads(SHAPE))
 
 
 def gaining(monkeypatch: pytest.MonkeyPatch, by: float) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from cortexcast_models.bundle import SHIPPED, read_bundle
+from cortexcast_training import held_out as held_out_module
 from cortexcast_training import scaling
 from cortexcast_training.baselines import minimum_norm, population
+from cortexcast_training.calibration_curve import Tried, calibration_curve
 from cortexcast_training.card import CARD, FILES, card
 from cortexcast_training.datasets import benchmark_subjects
 from cortexcast_training.evaluate import (
@@ -24,7 +26,18 @@ from cortexcast_training.evaluate import (
     judge_shifted,
     not_shifted,
 )
-from cortexcast_training.held_out import BAYES, OWN_WIENER, STATE_KNOWN, HeldOut, held_out, shifts, simulated_held_out
+from cortexcast_training.held_out import (
+    BAYES,
+    NO_SHIFT,
+    OWN_WIENER,
+    SMALL_HEADS,
+    STATE_KNOWN,
+    HeldOut,
+    held_out,
+    own_recording,
+    shifts,
+    simulated_held_out,
+)
 from cortexcast_training.leadfield import CAP, electrode_positions, helmet, is_magnetometer
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.recipe import SimulatedData
@@ -78,7 +91,10 @@ def judged(held: HeldOut, field_of: Contestants) -> Judged:
 @pytest.fixture(scope="module")
 def results(judged: Judged) -> Results:
     subjects = [replace(judged, subject=name) for name in ("sub-a", "sub-b")]
-    return summarise(subjects, MANIFEST, STREAMING, "cortexcast evaluate", EFFORT, OTHERS)
+    found = summarise(subjects, MANIFEST, STREAMING, "cortexcast evaluate", EFFORT, OTHERS)
+    tried = [Tried(10.0, None, 0.1), Tried(60.0, 0.5, 0.2)]
+    curves = {shift: tuple(calibration_curve([(not_shifted(judged), tried)] * 2)) for shift in (NO_SHIFT, SMALL_HEADS)}
+    return found.model_copy(update={"own_recordings": curves})
 
 
 def test_own_data_and_judged_data_do_not_overlap(held: HeldOut) -> None:
@@ -88,6 +104,21 @@ def test_own_data_and_judged_data_do_not_overlap(held: HeldOut) -> None:
     assert not held.judged[-40:].any()
     assert held.judged[400:-40].all()
     assert ((held.onsets >= 0) & (held.onsets < len(held.test.eeg))).all()
+
+
+def test_an_own_recording_is_another_one_of_the_same_length(held: HeldOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In runs, each of which begins as the filters settle; calibration does not see the truth."""
+    monkeypatch.setattr(held_out_module, "_RUN_S", 12.0)
+    (subject,) = benchmark_subjects(DATA, 1)
+    own = own_recording(subject, 24.0, PrepareSettings())
+    assert own.duration_s == pytest.approx(24.0, abs=0.1)
+    assert len(own.eeg) == len(own.meg) == len(own.good) * own.hop
+    assert own.true_meg is None
+    first, second = own.stretches()
+    assert first.stop < second.start
+    for each in (held.own, held.test):
+        n = min(len(own.eeg), len(each.eeg))
+        assert abs(np.corrcoef(own.eeg[400:n, 0], each.eeg[400:n, 0])[0, 1]) < 0.3
 
 
 def test_truth_is_perfect_and_nothing_else_is(judged: Judged) -> None:
@@ -149,10 +180,15 @@ def test_a_shift_is_judged_by_the_worst_subject(held: HeldOut, field_of: Contest
 
 def test_each_shift_changes_one_respect() -> None:
     changed = shifts(DATA)
-    assert len(changed) == 5
+    assert len(changed) == 6
     for data in changed.values():
         assert sum(getattr(data, key) != getattr(DATA, key) for key in ("head", "sources", "recording")) == 1
         assert type(data).model_validate_json(data.model_dump_json()) == data
+
+
+def test_small_heads_are_outside_the_training_range() -> None:
+    small, ordinary = shifts(DATA)[SMALL_HEADS].head, DATA.head
+    assert small.scale_mean + 3 * small.scale_sd < ordinary.scale_mean - 3 * ordinary.scale_sd
 
 
 def test_runs_of_a_subject_are_one_entry(judged: Judged) -> None:
@@ -192,7 +228,11 @@ def test_the_headline_says_on_whom_and_by_which_command(results: Results) -> Non
     assert values[f"explained variance by {BASELINE}"] == results.methods[BASELINE].explained["sub-a"]
     closed = results.methods[MODEL].gap_closed
     assert closed is not None
-    assert values[f"share of the gap from {BASELINE} to {BAYES} that is closed"] == closed.value
+    share = f"share of the gap from {BASELINE} to {BAYES} that is closed"
+    assert values[share] == values[f"{share} after 10 s of calibration"] == closed.value
+    calibrated = results.own_recordings[NO_SHIFT][1].gap_closed
+    assert calibrated is not None
+    assert values[f"{share} after 60 s of calibration"] == calibrated.value
 
 
 def test_results_come_back_from_their_file(results: Results, tmp_path: Path) -> None:
@@ -231,6 +271,14 @@ def test_the_card_counts_the_subjects_on_which_the_model_does_worse(results: Res
     methods = {**results.methods, MODEL: results.methods[MODEL].model_copy(update={"explained": worse})}
     text = card(results.model_copy(update={"methods": methods}))[CARD].decode()
     assert "| **model explains less on** | 1 of 2 |" in text
+
+
+def test_the_card_has_the_calibration_curve_of_both_kinds_of_subjects(results: Results) -> None:
+    text = card(results)[CARD].decode()
+    assert "Heads like those of the training data (2):" in text
+    assert "Heads smaller than those of the training data (2):" in text
+    assert text.count("| 60 s | 1.000 [1.000, 1.000] | 0.500 [0.500, 0.500] | 0.200 [0.200, 0.200] |") == 2
+    assert text.count("| 2 of 2 |") == 2
 
 
 def test_a_card_of_recorded_data_does_not_speak_of_truth(results: Results) -> None:

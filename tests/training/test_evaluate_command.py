@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nets import net_shape, untrained
+from nets import net_shape, shown_heads, untrained
 from prepared import hidden_state_recording
 from training.test_prepare import SETTINGS, make_recording
 
 from cortexcast_client.command import main
 from cortexcast_models.bundle import read_bundle
 from cortexcast_server.inference import load
-from cortexcast_training import benchmark
+from cortexcast_training import benchmark, evaluate_meg
 from cortexcast_training.baselines import population
 from cortexcast_training.benchmark import BenchmarkSettings, Candidate, recorded_benchmark
 from cortexcast_training.evaluate import MODEL
 from cortexcast_training.evaluate_meg import CARDS, RESULTS
 from cortexcast_training.fit import LOG
-from cortexcast_training.held_out import BAYES
+from cortexcast_training.held_out import BAYES, NO_SHIFT, SMALL_HEADS
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.recipe import Recipe, SimulatedData
 from cortexcast_training.recording import Recording
@@ -89,7 +89,7 @@ def evaluate(recipe: Path, run: Path, *arguments: str) -> int:
 
 
 def unshifted(data: SimulatedData) -> dict[str, SimulatedData]:
-    return {"nothing": data}
+    return {SMALL_HEADS: data}
 
 
 @pytest.mark.timeout(300)  # two heads are simulated, each in a process of its own
@@ -101,8 +101,10 @@ def test_from_a_run_to_results_a_card_and_the_bundle(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(benchmark, "shifts", unshifted)
+    monkeypatch.setattr(evaluate_meg, "draw_shown", lambda **_: shown_heads(SHAPE))
     before = read_bundle(run / BUNDLE)
     sizes = ["--subjects", "1", "--duration", "24", "--shift-subjects", "1", "--shift-duration", "24"]
+    sizes += ["--calibration", "10"]
     assert evaluate(recipe, run, *sizes, "--also", str(on_more_heads)) == 0
     said = capsys.readouterr()
     assert said.err == ""
@@ -113,7 +115,13 @@ def test_from_a_run_to_results_a_card_and_the_bundle(
     assert results.effort == Effort(parameters=results.effort.parameters, heads=1, windows_per_s=7.0)
     assert results.effort.parameters > 1000
     assert results.methods[MODEL].explained.keys() == results.methods[BAYES].explained.keys()
-    assert results.shifts["nothing"] == results.shifts["none"], "the same subject, the same recording"
+    assert results.shifts[SMALL_HEADS] == results.shifts[NO_SHIFT], "the same subject, the same recording"
+    curves = results.own_recordings
+    assert curves.keys() == {NO_SHIFT, SMALL_HEADS}
+    assert curves[NO_SHIFT] == curves[SMALL_HEADS]
+    (point,) = curves[NO_SHIFT]
+    assert (point.seconds, point.model) == (10.0, results.methods[MODEL].metrics["explained"])
+    assert point.gap_closed is not None
     assert [(point.of, point.amount) for point in results.learning] == [("heads", 1), ("heads", 2)]
     assert results.learning[0].explained == results.learning[1].explained
 
@@ -184,7 +192,7 @@ def test_a_learning_curve_of_runs_that_are_alike_is_refused(
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("argument", ["--subjects", "--duration"])
+@pytest.mark.parametrize("argument", ["--subjects", "--duration", "--calibration"])
 def test_a_number_that_cannot_be_is_one_line(
     recipe: Path, run: Path, capsys: pytest.CaptureFixture[str], argument: str
 ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from disk import full_disk
-from nets import net_shape, untrained
+from nets import examples, net_shape, untrained
 from prepared import hidden_state_recording, noise_recording
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -22,8 +22,7 @@ from cortexcast_training.checkpoint import CheckpointError, load_state, save_sta
 from cortexcast_training.fit import BEST, CHECKPOINT, LOG, FitError, Fitted, Progress, fit
 from cortexcast_training.net import Net
 from cortexcast_training.recipe import FitSettings
-from cortexcast_training.scaling import Units
-from cortexcast_training.windows import Prepared, Windows
+from cortexcast_training.windows import Prepared
 
 QUICK = FitSettings(
     n_windows=96,
@@ -52,8 +51,8 @@ def run(
     train, held_out = subjects()
     shape = net_shape(**changes)
     net, units, states = untrained(train, shape)
-    windows = Windows(train, shape.n_tokens)
-    fitted = fit(net, windows, states, Windows(held_out, shape.n_tokens), units, settings, folder, say)
+    to_train, to_judge = examples(net, train, units, settings, states), examples(net, held_out, units, settings)
+    fitted = fit(net, to_train, to_judge, units, settings, folder, say)
     return net, fitted
 
 
@@ -104,7 +103,14 @@ class TestLearning:
         train, held_out = ([noise_recording(100, 70, 4, seed=seed)] for seed in (1, 2))
         net, units, states = untrained(train, net_shape())
         settings = QUICK.model_copy(update={"learning_rate": 0.3})
-        fitted = fit(net, Windows(train, 6), states, Windows(held_out, 6), units, settings, tmp_path)
+        fitted = fit(
+            net,
+            examples(net, train, units, settings, states),
+            examples(net, held_out, units, settings),
+            units,
+            settings,
+            tmp_path,
+        )
         entries = log(tmp_path)
         assert fitted.validation == entries[0]["validation"] > entries[-1]["validation"]
         assert identical(net, untrained(train, net_shape())[0])
@@ -137,7 +143,14 @@ class TestResuming:
         settings = QUICK.model_copy(update={"learning_rate": 0.1, "patience": 1})
         for _ in range(2):
             net, units, states = untrained(train, net_shape())
-            fitted = fit(net, Windows(train, 6), states, Windows(held_out, 6), units, settings, tmp_path)
+            fitted = fit(
+                net,
+                examples(net, train, units, settings, states),
+                examples(net, held_out, units, settings),
+                units,
+                settings,
+                tmp_path,
+            )
             assert fitted.stopped_early
             assert fitted.steps == 4
 
@@ -190,6 +203,13 @@ class TestErrors:
         assert load_state(tmp_path / "state.pt") == {"step": 1}
         assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
 
+    def test_one_of_another_version_is_told(self, tmp_path: Path) -> None:
+        torch.save({"net": {}}, tmp_path / "state.pt")
+        with pytest.raises(
+            CheckpointError, match=r"state\.pt is of another version of cortexcast: remove it and train"
+        ):
+            load_state(tmp_path / "state.pt")
+
     def test_a_missing_file_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"trained\.pt does not exist: train a model there first"):
             load_state(tmp_path / "trained.pt")
@@ -202,10 +222,11 @@ class TestErrors:
     def test_a_loss_that_is_no_number_is_told(self, tmp_path: Path) -> None:
         broken = noise_recording(40, 70, 4)
         broken.meg[100] = np.nan
-        net, _, states = untrained([noise_recording(40, 70, 4)], net_shape())
-        windows = Windows([broken], 6)
+        whole = noise_recording(40, 70, 4)
+        net, units, states = untrained([whole], net_shape())
+        to_train, to_judge = examples(net, [broken], units, QUICK, states), examples(net, [whole], units, QUICK)
         with pytest.raises(FitError, match=r"the loss is nan at step \d+: lower fit.learning_rate"):
-            fit(net, windows, states, Windows([noise_recording(40, 70, 4)], 6), Units(1.0, np.ones(4)), QUICK, tmp_path)
+            fit(net, to_train, to_judge, units, QUICK, tmp_path)
 
 
 def test_two_processes_train_the_same_net(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def windows(seeds: range) -> Tensor:
 
 @torch.no_grad()
 def read(net: Net, eeg: Tensor) -> tuple[Tensor, Tensor]:
-    _, tokens, hidden = net.streamed(eeg)
-    return tokens, hidden
+    _, scaled, hidden = net.streamed(eeg)
+    return scaled, hidden
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import analysed, net_shape
+from nets import analysed, head_statistics, net_shape
 from prepared import hidden_state_recording, hidden_states
 
 from cortexcast_training.analysis import (
@@ -63,13 +64,21 @@ def test_a_states_own_estimate_explains_what_the_common_one_does_not(states: Sta
 
 def test_an_analysis_is_read_as_it_was_written(states: States, tmp_path: Path) -> None:
     of_states, labels = state_covariances(RECORDINGS, TOTAL, UNITS, states)
-    written = Analysed("{}", UNITS, analyse(TOTAL, of_states, net_shape(n_experts=2)), labels, np.eye(69, 70))
+    shape = net_shape(n_experts=2)
+    basis = TOTAL.principal_fields(shape.n_components)
+    heads = head_statistics(RECORDINGS, basis, UNITS, shape)
+    contexts = [torch.full((2, 3, 6), float(n)) for n in range(len(RECORDINGS))]
+    analysis = analyse(TOTAL, basis, of_states, heads, shape.n_filters)
+    written = Analysed("{}", UNITS, analysis, labels, contexts, np.eye(69, 70))
     save_analysed(tmp_path / "analysed.pt", written)
     read = load_analysed(tmp_path / "analysed.pt")
     assert (read.settings, read.units.eeg, read.analysis.taps) == ("{}", UNITS.eeg, TOTAL.taps)
     for name in ("basis", "wiener", "noise", "filters", "experts"):
         np.testing.assert_array_equal(getattr(read.analysis, name), getattr(written.analysis, name))
+    for name, expected in heads._asdict().items():
+        np.testing.assert_array_equal(getattr(read.analysis.heads, name), expected)
     np.testing.assert_array_equal(read.labels, labels)
+    assert all(torch.equal(each, expected) for each, expected in zip(read.contexts, contexts, strict=True))
     np.testing.assert_array_equal(read.components, written.components)
     np.testing.assert_array_equal(read.units.meg, UNITS.meg)
 

@@ -21,7 +21,7 @@ HOP, WINDOW, LOOKAHEAD = 8, 40, 16
 
 
 def looking_ahead(folder: Path) -> Bundle:
-    """A bundle that adds to its token's map the mean of the whole window, and says how loud that is."""
+    """A bundle that adds to its token's map the mean of all windows so far, and says how loud that is."""
     begin = WINDOW - LOOKAHEAD - HOP
     constants: dict[str, NDArray[Any]] = {
         "weights": WEIGHTS,
@@ -34,17 +34,22 @@ def looking_ahead(folder: Path) -> Bundle:
             helper.make_node("Slice", ["eeg", "begin", "end", "axis"], ["token"]),
             helper.make_node("MatMul", ["weights", "token"], ["mapped"]),
             helper.make_node("ReduceMean", ["eeg"], ["mean"], axes=[0, 1], keepdims=1),
-            helper.make_node("Add", ["mapped", "mean"], ["meg"]),
+            helper.make_node("Add", ["sum", "mean"], ["sum_next"]),
+            helper.make_node("Add", ["mapped", "sum_next"], ["meg"]),
             helper.make_node("ReduceMax", ["mapped"], ["meg_std"], axes=[1], keepdims=0),
             helper.make_node("ReduceMean", ["eeg"], ["across"], axes=[0], keepdims=0),
             helper.make_node("ReduceMax", ["across"], ["novelty"], axes=[0], keepdims=1),
         ],
         "looking ahead",
-        [helper.make_tensor_value_info("eeg", TensorProto.FLOAT, [len(CAP), WINDOW])],
+        [
+            helper.make_tensor_value_info("eeg", TensorProto.FLOAT, [len(CAP), WINDOW]),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, [1, 1]),
+        ],
         [
             helper.make_tensor_value_info("meg", TensorProto.FLOAT, [3, HOP]),
             helper.make_tensor_value_info("meg_std", TensorProto.FLOAT, [3]),
             helper.make_tensor_value_info("novelty", TensorProto.FLOAT, [1]),
+            helper.make_tensor_value_info("sum_next", TensorProto.FLOAT, [1, 1]),
         ],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
@@ -53,14 +58,19 @@ def looking_ahead(folder: Path) -> Bundle:
     mapped = WEIGHTS @ eeg[:, begin : begin + HOP]
     golden = {
         "eeg": eeg,
-        "meg": mapped + eeg.mean(),
+        "sum": np.full((1, 1), 0.5, np.float32),
+        "sum_next": np.full((1, 1), 0.5 + eeg.mean(), np.float32),
+        "meg": mapped + 0.5 + eeg.mean(),
         "meg_std": mapped.max(axis=1),
         "novelty": eeg.mean(axis=0).max(keepdims=True),
     }
     fields: dict[str, Any] = manifest_fields(window=WINDOW, hop=HOP, lookahead=LOOKAHEAD)
     del fields["files"]
+    state = {"role": "state", "shape": [1, 1], "axes": ["one", "another"], "state_of": "sum"}
+    fields["inputs"] = [*fields["inputs"], {**state, "name": "sum"}]
     fields["outputs"] = [
         *fields["outputs"],
+        {**state, "name": "sum_next"},
         {"name": "meg_std", "role": "std", "shape": [3], "axes": ["channel"]},
         {"name": "novelty", "role": "novelty", "shape": [1], "axes": ["score"]},
     ]

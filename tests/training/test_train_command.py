@@ -35,6 +35,8 @@ n_layers = 1
 n_heads = 2
 n_filters = 8
 n_experts = 4
+n_features = 4
+n_modes = 1
 
 [fit]
 n_windows = 160

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nets import disturbed, net_shape, untrained
+from nets import ABOUT, disturbed, net_shape, untrained
 from numpy.typing import NDArray
 from prepared import hidden_state_recording
 
@@ -21,22 +21,10 @@ from cortexcast_training.novelty import Novelty
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.scaling import Units
 from cortexcast_training.trained import FILE, Trained, load_trained, save_trained
-from cortexcast_training.transformer_bundle import TOLERANCE, About, ExportError, Hop, export
+from cortexcast_training.transformer_bundle import TOLERANCE, ExportError, Hop, export
 
 SHAPE = net_shape(n_sensors=306, lookahead=2, n_components=8)
 WINDOW = SHAPE.n_tokens * SHAPE.token
-ABOUT = About(
-    name="made-up",
-    version="1.0.0",
-    description="a net that nothing was trained on",
-    trained_on="simulated",
-    data=("made up",),
-    train_subjects=("sub-00",),
-    held_out_subjects=("sub-01",),
-    built_by="the tests",
-    licence="BSD-3-Clause",
-    intended_use="tests",
-)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +60,16 @@ def test_the_graph_does_not_tell_where_it_was_made(exported: tuple[Bundle, float
     assert str(Path(__file__).parents[2]).encode() not in graph
 
 
+@torch.no_grad()
+def remembered(hop: Hop, eeg: NDArray[np.float32]) -> torch.Tensor:
+    """The memory of EEG in volts, ``(n_electrodes, n)``, hop by hop."""
+    memory = torch.zeros(SHAPE.n_electrodes, SHAPE.n_electrodes)
+    for end in range(SHAPE.token, eeg.shape[1] + 1, SHAPE.token):
+        token = torch.from_numpy(eeg[:, end - SHAPE.token : end].copy()) / hop.eeg_unit
+        memory = hop.net.adaptation.remember(memory, token)
+    return memory
+
+
 def deviation(given: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     return float(np.abs(given - expected).max() / np.sqrt(np.mean(expected.astype(np.float64) ** 2)))
 
@@ -80,10 +78,11 @@ def test_the_graph_is_the_net(infer: Infer, exported: tuple[Bundle, float], hop:
     assert exported[1] <= TOLERANCE
     for first in range(0, eeg.shape[1] - WINDOW, 40):
         window = np.ascontiguousarray(eeg[:, first : first + WINDOW])
+        memory = remembered(hop, eeg[:, :first])
         with torch.no_grad():
-            expected = hop(torch.from_numpy(window))
-        given = infer({"eeg": window})
-        for name, tensor in zip(("meg", "meg_std", "novelty"), expected, strict=True):
+            expected = hop(torch.from_numpy(window), memory)
+        given = infer({"eeg": window, "memory": memory.numpy()})
+        for name, tensor in zip(("meg", "meg_std", "novelty", "memory_next"), expected, strict=True):
             assert deviation(given[name], tensor.numpy()) <= TOLERANCE, name
 
 
@@ -98,7 +97,8 @@ def test_hop_by_hop_it_gives_what_windows_give(
         streamed = model.step(np.ascontiguousarray(eeg[:, end - SHAPE.token : end]))
         window = padded[:, end : end + WINDOW] / hop.eeg_unit.item()
         with torch.no_grad():
-            whole = hop.net.estimate(hop.net(torch.from_numpy(window.astype(np.float32))[None]))
+            context = hop.net.adaptation.context(remembered(hop, eeg[:, :end]))
+            whole = hop.net.estimate(hop.net(torch.from_numpy(window.astype(np.float32))[None], context))
         if end < SHAPE.token * (1 + SHAPE.lookahead):
             assert streamed is None
             continue
@@ -117,7 +117,7 @@ def test_the_manifest_says_what_the_net_reads_and_gives(exported: tuple[Bundle, 
     assert manifest.trained_on == "simulated"
     assert [channel.type for channel in manifest.channels].count("mag") == 102
     assert manifest.training is not None
-    assert manifest.training.held_out_subjects == ("sub-01",)
+    assert manifest.training.held_out_subjects == ABOUT.held_out_subjects
 
 
 def test_export_says_nothing(
@@ -146,9 +146,9 @@ class TestTrained:
     def test_what_is_saved_comes_back(self, hop: Hop, eeg: NDArray[np.float32], tmp_path: Path) -> None:
         save_trained(tmp_path, Trained(hop, ("sub-00",), ("sub-01", "sub-02"), eeg[:, :WINDOW]))
         loaded = load_trained(tmp_path)
-        window = torch.from_numpy(eeg[:, 40 : 40 + WINDOW].copy())
+        window, memory = torch.from_numpy(eeg[:, 40 : 40 + WINDOW].copy()), remembered(hop, eeg[:, :40])
         with torch.no_grad():
-            for given, expected in zip(loaded.hop(window), hop(window), strict=True):
+            for given, expected in zip(loaded.hop(window, memory), hop(window, memory), strict=True):
                 assert deviation(given.numpy(), expected.numpy()) < TOLERANCE
         assert (loaded.train_subjects, loaded.validation_subjects) == (("sub-00",), ("sub-01", "sub-02"))
         assert np.array_equal(loaded.golden_eeg, eeg[:, :WINDOW])

@@ -10,9 +10,11 @@ import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from cortexcast_training.adaptation import HeadStatistics
 from cortexcast_training.checkpoint import load_state, save_state
-from cortexcast_training.net import Analysis, NetShape
+from cortexcast_training.net import Analysis
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import Labels, States
 from cortexcast_training.wiener import INSTANT, LaggedCovariances, Taps
@@ -38,6 +40,7 @@ class Analysed:
         units: of EEG and MEG.
         analysis: what the net knows.
         labels: of each recording, the state of each hop.
+        contexts: of each recording, what ``recording_sums`` gives.
         components: ``(n_electrodes - 1, n_electrodes)``, gives white EEG.
     """
 
@@ -45,18 +48,26 @@ class Analysed:
     units: Units
     analysis: Analysis
     labels: Sequence[Labels]
+    contexts: Sequence[Tensor]
     components: Floats
 
 
-def analyse(total: LaggedCovariances, of_states: Sequence[LaggedCovariances], shape: NetShape) -> Analysis:
+def analyse(
+    total: LaggedCovariances,
+    basis: Floats,
+    of_states: Sequence[LaggedCovariances],
+    heads: HeadStatistics,
+    n_filters: int,
+) -> Analysis:
     """What the net knows before it is trained.
 
     Args:
         total: covariances of the training data, in its units.
-        of_states: instantaneous ones of the hops in each state, ``n_experts``.
-        shape: of the net.
+        basis: ``(n_sensors, n_components)``, its principal fields.
+        of_states: instantaneous covariances of the hops in each state, ``n_experts``.
+        heads: how they vary.
+        n_filters: spatial filters.
     """
-    basis = total.principal_fields(shape.n_components)
     filters = np.einsum("mc,met->cet", basis, total.filter(total.taps))
     strengths = np.einsum("mc,mn,nc->c", basis, total.meg, basis)
     outside = total.meg.diagonal() - basis**2 @ strengths
@@ -66,8 +77,9 @@ def analyse(total: LaggedCovariances, of_states: Sequence[LaggedCovariances], sh
         wiener=filters.astype(np.float32),
         taps=total.taps,
         noise=np.maximum(outside, _LEAST_NOISE).astype(np.float32),
-        filters=spatial_filters(total.eeg, [state.eeg for state in of_states], shape.n_filters).astype(np.float32),
+        filters=spatial_filters(total.eeg, [state.eeg for state in of_states], n_filters).astype(np.float32),
         experts=(within - within.mean(axis=0)).astype(np.float32),
+        heads=heads,
     )
 
 
@@ -118,13 +130,17 @@ def save_analysed(path: Path, analysed: Analysed) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    analysis = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in vars(analysed.analysis).items()}
+    analysis = {k: torch.from_numpy(v) for k, v in vars(analysed.analysis).items() if isinstance(v, np.ndarray)}
+    heads = {k: torch.from_numpy(v) for k, v in analysed.analysis.heads._asdict().items()}
     state = {
         "settings": analysed.settings,
         "eeg_unit": analysed.units.eeg,
         "meg_unit": torch.from_numpy(analysed.units.meg),
-        "analysis": analysis | {"taps": asdict(analysed.analysis.taps)},
+        "analysis": analysis,
+        "taps": asdict(analysed.analysis.taps),
+        "heads": heads,
         "labels": [torch.from_numpy(each) for each in analysed.labels],
+        "contexts": list(analysed.contexts),
         "components": torch.from_numpy(analysed.components),
     }
     save_state(path, state)
@@ -137,12 +153,16 @@ def load_analysed(path: Path) -> Analysed:
         CheckpointError: there is none, or it is damaged.
     """
     state = load_state(path)
-    taps = Taps(**state["analysis"].pop("taps"))
     return Analysed(
         settings=state["settings"],
         units=Units(state["eeg_unit"], state["meg_unit"].numpy()),
-        analysis=Analysis(taps=taps, **{name: tensor.numpy() for name, tensor in state["analysis"].items()}),
+        analysis=Analysis(
+            taps=Taps(**state["taps"]),
+            heads=HeadStatistics(**{name: tensor.numpy() for name, tensor in state["heads"].items()}),
+            **{name: tensor.numpy() for name, tensor in state["analysis"].items()},
+        ),
         labels=[each.numpy() for each in state["labels"]],
+        contexts=state["contexts"],
         components=state["components"].numpy(),
     )
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+import torch
 from pydantic import Field, PositiveInt
 
 from cortexcast_models.manifest import Strict
 from cortexcast_training.baselines import Population
+from cortexcast_training.calibration_curve import Calibration, Tried, calibration_curve, try_calibration
 from cortexcast_training.datasets import Done, Origin, Simulated, benchmark_subjects, in_parallel
 from cortexcast_training.evaluate import (
     BASELINE,
@@ -23,13 +26,21 @@ from cortexcast_training.evaluate import (
     judge_shifted,
     not_shifted,
 )
-from cortexcast_training.held_out import held_out, shifts, simulated_held_out
+from cortexcast_training.held_out import (
+    NO_SHIFT,
+    SMALL_HEADS,
+    held_out,
+    own_recording,
+    shifts,
+    simulated_held_out,
+)
 from cortexcast_training.montages import MONTAGES
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.recipe import SimulatedData
 from cortexcast_training.results import Effort, Results, Streaming
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.summary import shift_of, summarise
+from cortexcast_training.trained import load_trained
 
 Say = Callable[[str, int, int], None]
 """Hears what is being done, how much of it is, and of how much."""
@@ -46,6 +57,8 @@ class BenchmarkSettings(Strict):
     shift_duration_s: float = Field(60.0, ge=24.0, le=900.0)
     electrodes: tuple[int, ...] = Field(tuple(MONTAGES), strict=False)
     """Numbers of electrodes, of those in ``montages.MONTAGES``."""
+    calibration_s: tuple[Annotated[float, Field(ge=10.0, le=3600.0)], ...] = Field((10.0, 60.0, 300.0), strict=False)
+    """Of each subject's own recording, which is another one than those above; none leaves calibration out."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ def simulated_benchmark(
     command: str,
     others: Mapping[str, Candidate],
     say: Say = lambda _what, _done, _of: None,
+    calibration: Calibration | None = None,
 ) -> Results:
     """Evaluate on simulated subjects with heads, helmets and recordings that nothing has seen.
 
@@ -77,35 +91,46 @@ def simulated_benchmark(
         command: that leads here, for the card.
         others: models of less effort by name, for learning curves.
         say: hears how far it is.
+        calibration: to try on these subjects and on those whose heads are outside the training range; None for none.
 
     Raises:
         RecordingError: memory does not suffice.
         BundleError: a bundle cannot be run, or this machine computes it wrongly.
+        CalibrationError: there are too few seconds to calibrate to.
     """
     field_of, streaming = _before(candidate, population, settings.electrodes, others, say)
     lookahead = candidate.model.manifest.lookahead // prepare.hop
     tasks: list[tuple[object, ...]] = [
-        ("", subject, prepare, lookahead, field_of)
+        (NO_SHIFT, subject, prepare, lookahead, field_of, calibration)
         for subject in benchmark_subjects(_lasting(data, settings.duration_s), settings.subjects)
     ]
     # What else the subjects above are judged by would only be carried to other processes.
     few = Contestants(candidate.model, population, {BASELINE: field_of.methods[BASELINE]}, {})
-    under_shift: dict[str, list[Shifted]] = {}
-    for shift, shifted in shifts(_lasting(data, settings.shift_duration_s)).items():
-        unlike = benchmark_subjects(shifted, settings.shift_subjects)
-        tasks += [(shift, subject, prepare, lookahead, few) for subject in unlike]
-        under_shift[shift] = []
-    judged: list[Judged] = []
-    for name, each in _told(in_parallel(_judge_simulated, tasks), len(tasks), say):
-        if isinstance(each, Shifted):
-            under_shift[name].append(each)
-        else:
-            judged.append(each)
-    subjects = _by_subject(judged)
-    alike = [not_shifted(each) for each in subjects[: settings.shift_subjects]]
-    found = {name: shift_of(each) for name, each in {"none": alike, **under_shift}.items() if each}
-    results = summarise(subjects, candidate.model.manifest, streaming, command, *_efforts(candidate, others))
-    return results.model_copy(update={"shifts": found})
+    unlike = shifts(_lasting(data, settings.shift_duration_s))
+    tasks += [
+        (shift, subject, prepare, lookahead, few, calibration if shift == SMALL_HEADS else None)
+        for shift, shifted in unlike.items()
+        for subject in benchmark_subjects(shifted, settings.shift_subjects)
+    ]
+    done = sorted(_told(in_parallel(_judge_simulated, tasks), len(tasks), say), key=lambda each: each.number)
+    of = {shift: [each for each in done if each.shift == shift] for shift in (NO_SHIFT, *unlike)}
+    results = summarise(
+        [each.judged for each in done if each.judged is not None],
+        candidate.model.manifest,
+        streaming,
+        command,
+        *_efforts(candidate, others),
+    )
+    few_of = {shift: [each.shifted for each in some[: settings.shift_subjects]] for shift, some in of.items()}
+    curves = {
+        shift: tuple(calibration_curve([(each.shifted, each.tried) for each in some])) for shift, some in of.items()
+    }
+    return results.model_copy(
+        update={
+            "shifts": {shift: shift_of(some) for shift, some in few_of.items() if some},
+            "own_recordings": {shift: curve for shift, curve in curves.items() if curve},
+        }
+    )
 
 
 def recorded_benchmark(
@@ -146,14 +171,45 @@ def _before(
     return contestants(candidate.model, population, electrodes, models), streaming
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a simulated subject.
+
+    Attributes:
+        shift: what is shifted, ``NO_SHIFT`` for nothing.
+        number: the subject's.
+        shifted: how it was judged, and
+        judged: in full, where nothing is shifted.
+        tried: what came of calibration, where it was tried.
+    """
+
+    shift: str
+    number: int
+    shifted: Shifted
+    judged: Judged | None
+    tried: list[Tried]
+
+
 def _judge_simulated(
-    shift: str, subject: Simulated, prepare: PrepareSettings, lookahead: int, field_of: Contestants
-) -> tuple[str, Judged | Shifted]:
-    """What becomes of a subject, and the name of the shift, empty where there is none."""
+    shift: str,
+    subject: Simulated,
+    prepare: PrepareSettings,
+    lookahead: int,
+    field_of: Contestants,
+    calibration: Calibration | None,
+) -> _Outcome:
     held = simulated_held_out(subject, prepare, lookahead)
-    if shift:
-        return shift, judge_shifted(held, field_of.model, field_of.methods[BASELINE])
-    return shift, judge(held, field_of)
+    if shift == NO_SHIFT:
+        judged = judge(held, field_of)
+        shifted = not_shifted(judged)
+    else:
+        judged, shifted = None, judge_shifted(held, field_of.model, field_of.methods[BASELINE])
+    tried: list[Tried] = []
+    if calibration is not None:
+        torch.set_num_threads(1)  # the other cores have subjects of their own
+        own = own_recording(subject, calibration.seconds[-1], prepare)
+        tried = try_calibration(load_trained(calibration.run), calibration.modes, calibration.seconds, own, held)
+    return _Outcome(shift, subject.number, shifted, judged, tried)
 
 
 def _judge_recorded(origin: Origin, prepare: PrepareSettings, field_of: Contestants) -> Judged:

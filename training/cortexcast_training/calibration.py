@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
+from cortexcast_training.adaptation import Context
+from cortexcast_training.contexts import whole_context
 from cortexcast_training.head_modes import HeadModes
 from cortexcast_training.net import Net
 from cortexcast_training.scaling import Units
@@ -78,12 +80,14 @@ class Material:
         wanted: ``(n, n_estimated, n_components)``, strengths of the net's fields in the measured MEG.
         power: ``(n,)``, of the measured MEG, all sensors and estimated samples together.
         block: ``(n,)``, which of the blocks for cross-validation each window is in.
+        context: what all of the EEG shows of the wearer.
     """
 
     eeg: Tensor
     wanted: Tensor
     power: Tensor
     block: Numbers
+    context: Context
 
     def __len__(self) -> int:
         return len(self.eeg)
@@ -174,6 +178,7 @@ def material(net: Net, recordings: Sequence[Prepared], units: Units) -> Material
         torch.from_numpy(np.stack(wanted)).float(),
         torch.tensor(power).float(),
         np.arange(len(eeg)) * N_BLOCKS // len(eeg),
+        whole_context(net.adaptation, recordings, units.eeg),
     )
 
 
@@ -186,7 +191,7 @@ def calibrate(net: Net, own: Material, modes: HeadModes, say: Say = lambda _what
         modes: in which heads vary.
         say: hears how far it is.
     """
-    frozen = copy.deepcopy(net).requires_grad_(False)
+    frozen = settle(net, own.context)
     folds = [own.block != block for block in range(N_BLOCKS)]
     everything = np.ones(len(own), bool)
     *heads, head = _heads(frozen, own, modes, [*folds, everything], say)
@@ -208,7 +213,16 @@ def calibrate(net: Net, own: Material, modes: HeadModes, say: Say = lambda _what
     whole = _Path(frozen, own, head, everything)
     whole.go_on_to(steps)
     say("fitting", len(STEPS), len(STEPS))
-    return Calibrated(whole.correction.corrected(net), _gain(frozen, own, np.array(stages)), steps)
+    return Calibrated(whole.correction.corrected(frozen), _gain(frozen, own, np.array(stages)), steps)
+
+
+@torch.no_grad()
+def settle(net: Net, context: Context) -> Net:
+    """The net with the head inside it that the wearer's EEG shows, and which adapts no more."""
+    mixtures = net.adaptation(context)
+    settled = Correction(mixtures.eeg[0], mixtures.fields[0]).corrected(net)
+    settled.adaptation.forget()
+    return settled.requires_grad_(False)
 
 
 class _Path:

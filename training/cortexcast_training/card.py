@@ -12,13 +12,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cortexcast_training.evaluate import BASELINE, EVOKED, MODEL, NULL
-from cortexcast_training.held_out import BAYES, OWN_WIENER, STATE_KNOWN
+from cortexcast_training.held_out import BAYES, NO_SHIFT, OWN_WIENER, STATE_KNOWN
 from cortexcast_training.leadfield import helmet, is_magnetometer
 from cortexcast_training.metrics import BANDS_HZ, Interval, gap_closed
-from cortexcast_training.results import Results
+from cortexcast_training.results import CurvePoint, Results
 
 CARD = "card.md"
-FILES = frozenset({CARD, "traces.png", "topographies.png", "calibration.png", "headsets.png", "learning.png"})
+FILES = frozenset(
+    {CARD, "traces.png", "topographies.png", "calibration.png", "headsets.png", "own_recordings.png", "learning.png"}
+)
 """What a card may be made of."""
 
 _COLOURS = 64
@@ -61,6 +63,7 @@ def card(results: Results) -> dict[str, bytes]:
         "topographies.png": _topographies(results) if results.topographies else None,
         "calibration.png": _calibration(results) if results.calibration else None,
         "headsets.png": _headsets(results) if results.headsets else None,
+        "own_recordings.png": _own_recordings(results) if results.own_recordings else None,
         "learning.png": _learning(results) if results.learning else None,
     }
     files = {name: _png(figure) for name, figure in plots.items() if figure is not None}
@@ -107,6 +110,9 @@ def _markdown(results: Results, plots: Iterable[str]) -> str:
         parts += _figure(shown, "headsets.png", "Explained variance by number of electrodes", results)
     if results.shifts:
         parts.append("## Subjects unlike the training data\n\n" + _shifts(results))
+    if results.own_recordings:
+        parts.append("## Calibrated to a subject's own recording\n\n" + _calibrated(results))
+        parts += _figure(shown, "own_recordings.png", "Calibration curve against ridge", results)
     if results.learning:
         parts += ["## Learning curves", *_figure(shown, "learning.png", "More heads, more parameters", results)]
     parts.append("## Size and speed\n\n" + _speed(results))
@@ -218,6 +224,37 @@ def _shifts(results: Results) -> str:
     return f"{said}\n\n{_table(columns, rows)}"
 
 
+def _calibrated(results: Results) -> str:
+    """A table for each kind of subjects."""
+    parts = [
+        "Explained variance after so many seconds of each subject's own EEG and MEG, by another recording than the one "
+        "that all methods are judged on: the model, calibrated and not, and ridge regression fitted to the same "
+        "seconds. Where calibration refuses, the model counts as it was. "
+        f"The gap is the one from {BASELINE} to the {BAYES}."
+    ]
+    columns = ["own recording", "model", "model, calibrated", "ridge on the same", "gap closed, calibrated", "refused"]
+    for shift, curve in results.own_recordings.items():
+        rows = [
+            [
+                f"{point.seconds:g} s",
+                _interval(point.model),
+                _interval(point.calibrated),
+                _interval(point.ridge),
+                "" if point.gap_closed is None else _percent(point.gap_closed),
+                f"{point.refused} of {point.model.n}",
+            ]
+            for point in curve
+        ]
+        parts += [f"{_kind(shift, curve)}:", _table(columns, rows)]
+    return "\n\n".join(parts)
+
+
+def _kind(shift: str, curve: Sequence[CurvePoint]) -> str:
+    """Whose curve it is."""
+    what = "heads like those of the training data" if shift == NO_SHIFT else shift
+    return f"{what[:1].upper()}{what[1:]} ({curve[0].model.n})"
+
+
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -317,6 +354,28 @@ def _headsets(results: Results) -> Figure:
     _curve(axes, electrodes, [headset.baseline for headset in results.headsets], "FIR-Wiener for these")
     axes.set(xlabel="electrodes", ylabel="explained variance")
     axes.legend()
+    return figure
+
+
+def _own_recordings(results: Results) -> Figure:
+    curves = results.own_recordings
+    n = sum(curve[0].model.n for curve in curves.values())
+    figure = _titled(results, "calibration curve against ridge, with 95 % intervals", (4.5 * len(curves), 4), n)
+    for axes, (shift, curve) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        seconds = [point.seconds for point in curve]
+        _curve(axes, seconds, [point.calibrated for point in curve], "model, calibrated")
+        _curve(axes, seconds, [point.ridge for point in curve], "ridge on the same seconds")
+        axes.axhline(curve[0].model.value, color="grey", lw=1, ls=":", label="model, uncalibrated")
+        axes.set_title(_kind(shift, curve), fontsize=9)
+        axes.set(
+            xlabel="own recording, s",
+            ylabel="explained variance",
+            xscale="log",
+            xticks=seconds,
+            xticklabels=map("{:g}".format, seconds),
+        )
+        axes.minorticks_off()
+        axes.legend()
     return figure
 
 

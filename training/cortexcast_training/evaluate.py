@@ -230,6 +230,11 @@ def judge_shifted(held: HeldOut, model: Method, baseline: Method) -> Shifted:
     )
 
 
+def explained(held: HeldOut, meg: Numbers) -> float:
+    """Explained variance of a subject's judged samples, as every method's ``explained`` is."""
+    return _View(held).explained(meg)
+
+
 class _View:
     """A subject's judged samples, the target in units of one for each type of sensor."""
 

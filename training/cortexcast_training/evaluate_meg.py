@@ -15,16 +15,18 @@ from cortexcast_training.benchmark import (
     recorded_benchmark,
     simulated_benchmark,
 )
+from cortexcast_training.calibration_curve import Calibration
 from cortexcast_training.card import CARD, FILES, card
 from cortexcast_training.datasets import recorded_subjects
 from cortexcast_training.fit import LOG
+from cortexcast_training.head_modes import draw_shown, head_modes
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.recording import RecordingError
 from cortexcast_training.results import Effort, Results, ResultsError, write_results
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.summary import headline
 from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION, WINDOWS, claim
-from cortexcast_training.trained import load_trained
+from cortexcast_training.trained import Trained, load_trained
 from cortexcast_training.windows import read_all
 
 RESULTS, CARDS = "evaluation.json", "card"
@@ -49,6 +51,7 @@ def evaluate(
     Raises:
         BundleError, CheckpointError, WindowError: the run is not complete, or not of this recipe.
         ResultsError: one of the other runs differs in more than one respect.
+        CalibrationError: there are too few seconds to calibrate to.
         RecordingError: the recipe holds no subjects out, or a recording cannot be used.
     """
     bundle = read_bundle(folder / BUNDLE)
@@ -56,10 +59,19 @@ def evaluate(
     candidate = _candidate(folder, bundle)
     others = {str(path): _candidate(path, read_bundle(path / BUNDLE)) for path in also}
     _check_alike(candidate.effort, {name: other.effort for name, other in others.items()})
-    linear = population(read_all(folder / TRAIN), read_all(folder / VALIDATION), load_trained(folder).units)
+    trained = load_trained(folder)
+    linear = population(read_all(folder / TRAIN), read_all(folder / VALIDATION), trained.units)
     if recipe.simulation is not None:
         results = simulated_benchmark(
-            candidate, linear, recipe.simulation, recipe.prepare, settings, command, others, say
+            candidate,
+            linear,
+            recipe.simulation,
+            recipe.prepare,
+            settings,
+            command,
+            others,
+            say,
+            _calibration(folder, trained, settings.calibration_s, say),
         )
     else:
         assert recipe.recordings is not None
@@ -85,6 +97,15 @@ def _candidate(folder: Path, bundle: Bundle) -> Candidate:
         windows_per_s=_windows_per_s(folder / LOG),
     )
     return Candidate(StreamedModel(bundle), effort)
+
+
+def _calibration(folder: Path, trained: Trained, seconds: Sequence[float], say: Say) -> Calibration | None:
+    """How to calibrate the model of a run; None for no seconds."""
+    if not seconds:
+        return None
+    heads = draw_shown(say=lambda done, of: say("drawing heads", done, of))
+    modes = head_modes(heads, trained.hop.net.basis.double().numpy(), trained.units)
+    return Calibration(folder, modes, tuple(sorted(set(seconds))))
 
 
 def _windows_per_s(log: Path) -> float | None:

@@ -22,11 +22,13 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
+from cortexcast_training.adaptation import Context
 from cortexcast_training.checkpoint import load_state, save_state
-from cortexcast_training.montages import interpolation
+from cortexcast_training.contexts import Contexts
+from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, Parts
 from cortexcast_training.processes import Processes, processes
-from cortexcast_training.recipe import FitSettings, Headset
+from cortexcast_training.recipe import FitSettings
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import Labels
 from cortexcast_training.windows import Windows
@@ -80,9 +82,8 @@ class Fitted:
 
 def fit(
     net: Net,
-    train: Windows,
-    states: Sequence[Labels] | None,
-    held_out: Windows,
+    train: Examples,
+    held_out: Examples,
     units: Units,
     settings: FitSettings,
     folder: Path,
@@ -94,9 +95,8 @@ def fit(
 
     Args:
         net: as analysis left it.
-        train: windows to train on.
-        states: of each of their recordings, the state of each hop: what the experts' weights are taught; None: nothing.
-        held_out: windows of other subjects, to know when to stop.
+        train: to train on; its contexts know the headsets of the settings, in their order.
+        held_out: of other subjects, to know when to stop; the first headset of its contexts is the whole montage.
         units: of the training data.
         settings: how.
         folder: of this run.
@@ -108,43 +108,40 @@ def fit(
     """
     with processes() as here:
         if here.device.type == "cpu":
-            torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // here.n))
+            torch.set_num_threads(settings.threads or max(1, len(os.sched_getaffinity(0)) // here.n))
         if settings.batch % here.n:
             raise FitError(f"a batch of {settings.batch} windows cannot be shared by {here.n} processes")
-        return _Run(net, train, states, held_out, units, settings, folder, here).to_the_end(say)
+        return _Run(net, train, held_out, units, settings, folder, here).to_the_end(say)
 
 
-class Montages:
-    """Headsets, and in which share of the windows each is worn.
+@dataclass(frozen=True)
+class Examples:
+    """What is learned from, or judged by.
 
-    Args:
-        shares: by number of electrodes, as in ``FitSettings``.
+    Attributes:
+        windows: of EEG and MEG.
+        contexts: of their recordings' wearers.
+        states: of each of their recordings, the state of each hop: what the experts' weights are taught; None: nothing.
     """
 
-    def __init__(self, shares: Mapping[Headset, float]) -> None:
-        self._shares = np.array(list(shares.values())) / sum(shares.values())
-        self._matrices = torch.from_numpy(np.stack([interpolation(int(n)) for n in shares])).float()
-
-    def wear(self, eeg: Tensor, rng: np.random.Generator) -> Tensor:
-        """What the canonical montage shows, each window ``(n_electrodes, n_samples)`` under one of the headsets."""
-        worn = torch.from_numpy(rng.choice(len(self._shares), size=len(eeg), p=self._shares))
-        return self._matrices[worn].to(eeg.device) @ eeg
+    windows: Windows
+    contexts: Contexts
+    states: Sequence[Labels] | None = None
 
 
 class _Run:
     def __init__(
         self,
         net: Net,
-        train: Windows,
-        states: Sequence[Labels] | None,
-        held_out: Windows,
+        train: Examples,
+        held_out: Examples,
         units: Units,
         settings: FitSettings,
         folder: Path,
         here: Processes,
     ) -> None:
         self.settings, self.folder, self.here = settings, folder, here
-        self.train, self.states, self.held_out = train, states, held_out
+        self.train, self.held_out = train, held_out
         self.net = net.to(here.device).train()
         self.wrapped = DistributedDataParallel(self.net) if here.n > 1 else self.net
         decayed = [p for p in net.parameters() if p.ndim > 1]
@@ -198,15 +195,17 @@ class _Run:
         rng = np.random.default_rng([settings.seed, self.step, self.here.rank])
         torch.manual_seed(int(rng.integers(2**63)))  # dropout's
         n = settings.batch // self.here.n
-        numbers = rng.integers(len(self.train), size=n)
-        eeg, meg = self._batch(self.train, numbers)
-        eeg = self.montages.wear(eeg, rng)
+        numbers = rng.integers(len(self.train.windows), size=n)
+        worn = self.montages.draw(n, rng)
+        eeg, meg, context = self._batch(self.train, numbers, worn, rng)
+        eeg = self.montages.wear(eeg, worn)
         with self._autocast():
-            parts: Parts = self.wrapped(eeg)
+            parts: Parts = self.wrapped(eeg, context)
         parts = _single(parts)
         loss, explained = self._loss(parts, meg)
-        if self.states is not None:
-            loss = loss + settings.state_weight * self._surprise(parts, self.train.take_labels(numbers, self.states))
+        if self.train.states is not None:
+            states = self.train.windows.take_labels(numbers, self.train.states)
+            loss = loss + settings.state_weight * self._surprise(parts, states)
         if not torch.isfinite(loss):
             raise FitError(f"the loss is {loss.item()} at step {self.step}: lower fit.learning_rate")
         self.optimizer.zero_grad(set_to_none=True)
@@ -260,14 +259,14 @@ class _Run:
     def _validation(self) -> float:
         """Explained variance at the streamed token, full montage. The same windows each time."""
         rng = np.random.default_rng([self.settings.seed, _VALIDATION_SEED, self.here.rank])
-        numbers = rng.integers(len(self.held_out), size=max(1, self.settings.validation_windows // self.here.n))
+        numbers = rng.integers(len(self.held_out.windows), size=max(1, self.settings.validation_windows // self.here.n))
         token = self.net.shape.n_tokens - 1 - self.net.shape.lookahead
         error, power = 0.0, 0.0
         self.net.eval()
         for some in np.array_split(numbers, max(1, len(numbers) // self.settings.batch)):
-            eeg, meg = self._batch(self.held_out, some)
+            eeg, meg, context = self._batch(self.held_out, some, np.zeros(len(some), np.int64), rng)
             with self._autocast():
-                parts, _, _ = self.net.streamed(eeg)
+                parts, _, _ = self.net.streamed(eeg, context)
             estimate = self.net.estimate(_single(parts)).meg[:, 0]
             target = self.net.tokens(meg)[:, token]
             error += float((estimate - target).square().sum())
@@ -275,11 +274,13 @@ class _Run:
         self.net.train()
         return 1 - error / power
 
-    def _batch(self, windows: Windows, numbers: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        eeg, meg = windows.take(numbers)
-        return torch.from_numpy(eeg).to(self.here.device) / self.eeg_unit, torch.from_numpy(meg).to(
-            self.here.device
-        ) / self.meg_unit
+    def _batch(
+        self, examples: Examples, numbers: NDArray[np.int64], worn: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Context]:
+        device = self.here.device
+        eeg, meg = (torch.from_numpy(each).to(device) for each in examples.windows.take(numbers))
+        context = examples.contexts.draw(examples.windows.recording_of(numbers), worn, rng)
+        return eeg / self.eeg_unit, meg / self.meg_unit, Context(*(each.to(device) for each in context))
 
     def _autocast(self) -> torch.autocast:
         precision = self.settings.precision

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cortexcast_models.preprocessing import Preprocessor
+from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.baselines import fir_taps
 from cortexcast_training.datasets import Simulated, as_recording
 from cortexcast_training.head import HeadSettings, draw_head
@@ -26,6 +28,9 @@ from cortexcast_training.windows import Prepared
 
 BAYES, STATE_KNOWN, OWN_WIENER = "Bayes oracle", "states known", "own Wiener, true covariances"
 
+NO_SHIFT = "none"
+SMALL_HEADS = "heads smaller than those of the training data"
+
 OWN_SHARE = 0.5
 """Of a recording, its beginning: for estimates that are fitted to the subject's own data."""
 
@@ -34,6 +39,12 @@ WARM_UP_S = 2.0
 
 LAST_S = 0.2
 """Likewise at the end, where a look-ahead has nothing to read."""
+
+_BEYOND_SD = 4.0
+"""Of the training heads: so far from their mean size are heads that lie outside their range."""
+
+_RUN_S = 120.0
+"""The longest run that is simulated at once: the memory that it takes grows with it."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,31 @@ def simulated_held_out(subject: Simulated, settings: PrepareSettings, lookahead:
     return _split(recording, prepared, bounds)
 
 
+def own_recording(subject: Simulated, duration_s: float, settings: PrepareSettings) -> Prepared:
+    """Record a simulated subject once more, in the same cap and helmet: all that happens is drawn anew.
+
+    So it holds nothing of what ``simulated_held_out`` gives, however long it is.
+
+    Args:
+        subject: whom.
+        duration_s: how long, in several runs of which each begins as the filters settle.
+        settings: the model's.
+    """
+    data = subject.data
+    head, sources = draw_head(data.head, subject.seed), draw_sources(data.sources)
+    n = math.ceil(duration_s / _RUN_S)
+    lasting = data.recording.model_copy(update={"duration_s": duration_s / n})
+
+    def run(number: int) -> Prepared:
+        seed = int(stream(subject.seed, "own recording", number).integers(2**32))
+        recording = as_recording(subject.subject, head, simulate(head, sources, lasting, seed))
+        return prepare(replace(recording, true_meg=None), settings)  # which calibration must not see
+
+    runs = [run(number) for number in range(n)]
+    eeg, meg, good = (np.concatenate([getattr(each, name) for each in runs]) for name in ("eeg", "meg", "good"))
+    return replace(runs[0], eeg=eeg, meg=meg, good=good)
+
+
 def shifts(data: SimulatedData) -> dict[str, SimulatedData]:
     """Subjects unlike those of the training data, in one respect each."""
 
@@ -121,6 +157,10 @@ def shifts(data: SimulatedData) -> dict[str, SimulatedData]:
     half = max(1, data.sources.states // 2)
     noise = NoiseSettings(**{**data.recording.noise.model_dump(), "eeg_v": 2 * data.recording.noise.eeg_v})
     return {
+        # Along every axis. Their spread is smaller too, or some would come back into the range.
+        SMALL_HEADS: head(
+            scale_mean=data.head.scale_mean - _BEYOND_SD * data.head.scale_sd, scale_sd=data.head.scale_sd / 4
+        ),
         "only half of the states occur": states(half),
         "half as many new states join": states(data.sources.states + half),
         "half the SNR of the EEG": data.model_copy(

@@ -24,6 +24,11 @@ def tensor(name: str, role: str, size: Mapping[str, int]) -> dict[str, Any]:
     return {"name": name, "role": role, "dtype": "float32", "shape": list(size.values()), "axes": list(size)}
 
 
+def state(name: str, of: str, size: Mapping[str, int]) -> dict[str, Any]:
+    """What a graph carries from hop to hop, gaps included: an input, or the output that feeds it."""
+    return {**tensor(name, "state", size), "state_of": of, "survives_gaps": True}
+
+
 def _channel(channel: Mapping[str, Any], is_mag: bool) -> dict[str, Any]:
     return {
         "name": channel["ch_name"],

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cortexcast_models.montage import Montage
 from cortexcast_training.leadfield import CAP
 from cortexcast_training.manifest_fields import montage
+from cortexcast_training.recipe import Headset
 
 _TEN_TWENTY = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
@@ -37,3 +42,27 @@ def interpolation(n_electrodes: int) -> NDArray[np.float64]:
     places = [tuple(electrode["position"]) for electrode in montage()]
     worn = np.isin(CAP, MONTAGES[n_electrodes])
     return Montage(CAP, places, CAP, places).mapping(worn).matrix
+
+
+class Montages:
+    """Headsets, and in which share of the windows each is worn.
+
+    Args:
+        shares: by number of electrodes, as in ``FitSettings``.
+
+    Attributes:
+        shares: ``(n_headsets,)``, which add up to one.
+        matrices: ``(n_headsets, n_electrodes, n_electrodes)``, the ``interpolation`` of each.
+    """
+
+    def __init__(self, shares: Mapping[Headset, float]) -> None:
+        self.shares = np.array(list(shares.values())) / sum(shares.values())
+        self.matrices = torch.from_numpy(np.stack([interpolation(int(n)) for n in shares])).float()
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The number of the headset for each of ``n`` windows."""
+        return rng.choice(len(self.shares), size=n, p=self.shares)
+
+    def wear(self, eeg: Tensor, worn: NDArray[np.int64]) -> Tensor:
+        """What the canonical montage shows, each window ``(n_electrodes, n_samples)`` under its headset."""
+        return self.matrices[torch.from_numpy(worn)].to(eeg.device) @ eeg

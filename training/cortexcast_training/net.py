@@ -5,7 +5,8 @@ the states' linear maps, weighted by how probable each state is given the EEG. T
 reads the window and weights ``n_experts`` linear maps, beside a population Wiener filter that is not trained. Both the
 residual and the experts' maps give ``n_components`` fields, the principal ones of the training data's MEG. The experts
 begin as the linear estimates within the states that are found in the training data, and the spatial filters as what
-tells these apart (``states.py``).
+tells these apart (``states.py``). Before it the EEG, and after it the fields, are mixed as the wearer's head needs it
+(``adaptation.py``).
 
 What is streamed is the estimate of the token that lies the look-ahead before the window's end. In training every token
 that has its look-ahead is estimated.
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cortexcast_training.adaptation import Adaptation, Context, HeadStatistics
 from cortexcast_training.wiener import Taps
 
 _SMALLEST_RMS = 1e-3
@@ -47,6 +49,8 @@ class NetShape:
         width, n_layers, n_heads: of the transformer.
         n_filters: learned spatial filters whose log power each token carries.
         n_experts: linear maps that it mixes, as many as states that are looked for in the training data.
+        n_features: by which a wearer's EEG is known, and
+        n_modes: in which their head may differ from the average one.
         dropout: share of activations that are set to zero while training.
     """
 
@@ -61,6 +65,8 @@ class NetShape:
     n_heads: int = 4
     n_filters: int = 128
     n_experts: int = 32
+    n_features: int = 64
+    n_modes: int = 32
     dropout: float = 0.0
 
 
@@ -80,13 +86,11 @@ class Parts(NamedTuple):
     """What the estimate of ``n`` tokens is made of.
 
     Attributes:
-        tokens: ``(batch, n, n_electrodes, token)`` of EEG.
         weights: ``(batch, n, n_experts)``, of each expert; they add up to one.
         components: ``(batch, n, n_components, token)``, the strength of each field.
         variance: ``(batch, n, n_components)``, of each strength.
     """
 
-    tokens: Tensor
     weights: Tensor
     components: Tensor
     variance: Tensor
@@ -103,6 +107,7 @@ class Analysis:
         noise: ``(n_sensors,)``, variance that no EEG predicts: where the learning of the error's variance begins.
         filters: ``(n_filters, n_electrodes)``, and
         experts: ``(n_experts, n_components, n_electrodes)``: where their learning begins.
+        heads: how heads vary.
     """
 
     basis: NDArray[np.float32]
@@ -111,6 +116,7 @@ class Analysis:
     noise: NDArray[np.float32]
     filters: NDArray[np.float32]
     experts: NDArray[np.float32]
+    heads: HeadStatistics
 
 
 class Net(nn.Module):
@@ -141,75 +147,77 @@ class Net(nn.Module):
         self.residual = nn.Linear(width, shape.n_components * shape.token)
         self.log_variance = nn.Linear(width, shape.n_components)
         self.log_noise = nn.Parameter(torch.from_numpy(analysis.noise).log())
+        self.adaptation = Adaptation(analysis.heads)
         # Training starts at the Wiener filter: the experts' mean is nothing.
         for layer in (self.gate, self.residual, self.log_variance):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, eeg: Tensor) -> Parts:
+    def forward(self, eeg: Tensor, context: Context | None = None) -> Parts:
         """The parts of the estimate of every token of the windows that has its look-ahead.
 
         Args:
             eeg: ``(batch, n_electrodes, n_tokens * token)``, average referenced, in units of the training data's EEG.
+            context: of the wearers; None: all have the average head.
         """
         n = self.shape.n_tokens - self.shape.lookahead
-        tokens, rms = self.cut(eeg)
-        linear = self.tokens(self.filter(functional.pad(eeg, (self.taps.back, self.taps.ahead))))
-        return self.parts(self.hidden(tokens / rms)[:, :n], tokens[:, :n], linear[:, :n], rms)
+        parts, _, _ = self._parts(eeg, context, slice(0, n))
+        return parts
 
-    def streamed(self, eeg: Tensor) -> tuple[Parts, Tensor, Tensor]:
+    def streamed(self, eeg: Tensor, context: Context | None = None) -> tuple[Parts, Tensor, Tensor]:
         """The last of these tokens: all that a server needs.
 
         Args:
             eeg: as for ``forward``.
+            context: as for ``forward``.
 
         Returns:
-            The parts of its estimate; all tokens of the windows, divided by the window's RMS; and what the transformer
-            makes of these, ``(batch, n_tokens, width)``.
+            The parts of its estimate; the EEG as the transformer reads it, mixed and divided by the window's RMS; and
+            what the transformer makes of this token, ``(batch, 1, width)``.
         """
-        shape = self.shape
-        tokens, rms = self.cut(eeg)
-        hidden = self.hidden(tokens / rms)
-        this = slice(shape.n_tokens - 1 - shape.lookahead, shape.n_tokens - shape.lookahead)
-        read = eeg[:, :, this.start * shape.token - self.taps.back : this.stop * shape.token + self.taps.ahead]
-        parts = self.parts(hidden[:, this], tokens[:, this], self.tokens(self.filter(read)), rms)
-        return parts, tokens / rms, hidden
+        last = self.shape.n_tokens - self.shape.lookahead
+        return self._parts(eeg, context, slice(last - 1, last))
 
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """What the transformer makes of each token in its window, ``(batch, n_tokens, width)``.
+    def _parts(self, eeg: Tensor, context: Context | None, wanted: slice) -> tuple[Parts, Tensor, Tensor]:
+        """The parts of the estimate of these tokens, what the transformer reads, and what it makes of them."""
+        shape, taps = self.shape, self.taps
+        # As it was recorded: a mixture must not change how large the EEG is taken to be.
+        rms = self.rms(eeg)
+        mixtures = None if context is None else self.adaptation(context)
+        if mixtures is not None:
+            eeg = eeg + mixtures.eeg @ eeg
+        scaled = eeg / rms
+        hidden = self.hidden(scaled, wanted)
+        read = slice(wanted.start * shape.token, wanted.stop * shape.token + taps.back + taps.ahead)
+        linear = self.tokens(self.filter(functional.pad(eeg, (taps.back, taps.ahead))[:, :, read]))
+        weights = self.gate(hidden).softmax(dim=-1)
+        # Products of matrices and of numbers, here and below: as einsum and square, ONNX Runtime takes thrice as long.
+        mixed = (weights @ self.experts.flatten(1)).unflatten(2, self.experts.shape[1:])
+        residual = self.residual(hidden).unflatten(2, (shape.n_components, shape.token))
+        components = linear + mixed @ self.tokens(eeg)[:, wanted] + rms.unsqueeze(1) * residual
+        if mixtures is not None:
+            components = components + mixtures.fields.unsqueeze(1) @ components
+        variance = rms.square() * self.log_variance(hidden.detach()).exp()
+        return Parts(weights, components, variance), scaled, hidden
+
+    def hidden(self, scaled: Tensor, wanted: slice) -> Tensor:
+        """What the transformer makes of the wanted tokens in their window, ``(batch, n, width)``.
 
         Every token reads the whole window, so those in the middle have more than the look-ahead. They are easier, and
         learning them helps the one that is streamed: with causal attention, training takes twice as long.
 
         Args:
-            tokens: ``(batch, n_tokens, n_electrodes, token)`` of EEG, divided by the window's RMS.
+            scaled: ``(batch, n_electrodes, n_tokens * token)`` of EEG, divided by the window's RMS.
+            wanted: of the tokens.
         """
-        power = (self.filters @ tokens).square().mean(dim=3)
-        features = torch.cat([tokens.flatten(2), torch.log(power + _SMALLEST_POWER)], dim=2)
+        filtered = self.filters @ scaled
+        power = self.tokens(filtered * filtered).mean(dim=3)
+        features = torch.cat([self.tokens(scaled).flatten(2), torch.log(power + _SMALLEST_POWER)], dim=2)
         hidden = self.embed(features) + self.place
-        for block in self.blocks:
-            hidden = block(hidden)
-        normed: Tensor = self.norm(hidden)
+        for block in self.blocks[:-1]:
+            hidden = block(hidden, slice(None))
+        normed: Tensor = self.norm(self.blocks[-1](hidden, wanted))
         return normed
-
-    def parts(self, hidden: Tensor, tokens: Tensor, linear: Tensor, rms: Tensor) -> Parts:
-        """What the estimate of these tokens is made of, be they all of a window or some.
-
-        Args:
-            hidden: ``(batch, n, width)``.
-            tokens: ``(batch, n, n_electrodes, token)`` of EEG.
-            linear: ``(batch, n, n_components, token)``, the Wiener filter's estimate.
-            rms: ``(batch, 1, 1, 1)`` of the window.
-        """
-        weights = self.gate(hidden).softmax(dim=-1)
-        mixed = torch.einsum("btk,kce->btce", weights, self.experts)
-        residual = self.residual(hidden).unflatten(2, (self.shape.n_components, self.shape.token))
-        return Parts(
-            tokens=tokens,
-            weights=weights,
-            components=linear + mixed @ tokens + rms * residual,
-            variance=rms.square().squeeze(-1) * self.log_variance(hidden.detach()).exp(),
-        )
 
     def estimate(self, parts: Parts) -> Estimate:
         """The sensors' estimate."""
@@ -221,10 +229,9 @@ class Net(nn.Module):
         """Of the error of each sensor's samples, ``(batch, n, n_sensors)``."""
         return parts.variance @ self.basis.square().T + self.log_noise.exp()
 
-    def cut(self, eeg: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens ``(batch, n_tokens, n_electrodes, token)`` of windows, and the RMS of each, ``(batch, 1, 1, 1)``."""
-        tokens = self.tokens(eeg)
-        return tokens, tokens.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(_SMALLEST_RMS)
+    def rms(self, eeg: Tensor) -> Tensor:
+        """Of each window, ``(batch, 1, 1)``."""
+        return (eeg * eeg).mean(dim=(1, 2), keepdim=True).sqrt().clamp_min(_SMALLEST_RMS)
 
     def filter(self, eeg: Tensor) -> Tensor:
         """The Wiener filter's strengths of the fields, where all of its taps are: ``(batch, n_components, n)``."""
@@ -249,12 +256,12 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Update ``hidden``, ``(batch, n_tokens, width)``."""
+    def forward(self, hidden: Tensor, wanted: slice) -> Tensor:
+        """Update the wanted tokens of ``hidden``, ``(batch, n_tokens, width)``."""
         query, key, value = self.read(self.norm_attention(hidden)).unflatten(2, (3, self.n_heads, -1)).unbind(dim=2)
         attended = functional.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+            query[:, wanted].transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
         )
-        hidden = hidden + self.dropout(self.write(attended.transpose(1, 2).flatten(2)))
+        hidden = hidden[:, wanted] + self.dropout(self.write(attended.transpose(1, 2).flatten(2)))
         updated: Tensor = hidden + self.dropout(self.mlp(self.norm_mlp(hidden)))
         return updated

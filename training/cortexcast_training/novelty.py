@@ -1,7 +1,7 @@
 """How far a window of EEG is from the training data: a Mahalanobis distance of what characterises it.
 
-That is the power of its white components in excess of what is usual, and what the transformer makes of it, averaged
-over the window (Lee et al., *NeurIPS* 2018). A lack of power does not count: a headset with few electrodes has many
+That is the power of its white components in excess of what is usual, and what the transformer makes of the token that
+is streamed (Lee et al., *NeurIPS* 2018). A lack of power does not count: a headset with few electrodes has many
 components without any. One is the 99th percentile of subjects that were not trained on.
 """
 
@@ -41,19 +41,20 @@ class Novelty(nn.Module):
         self.register_buffer("whitener", torch.eye(size))
         self.register_buffer("unit", torch.ones(()))
 
-    def features(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+    def features(self, scaled: Tensor, hidden: Tensor) -> Tensor:
         """What characterises windows, ``(batch, n_features)``.
 
         Args:
-            tokens: ``(batch, n_tokens, n_electrodes, token)`` of EEG, divided by the window's RMS.
-            hidden: ``(batch, n_tokens, width)``, what the transformer makes of them.
+            scaled: ``(batch, n_electrodes, n_samples)`` of EEG, divided by the window's RMS.
+            hidden: ``(batch, 1, width)``, what the transformer makes of the token that is streamed.
         """
-        power = (self.components @ tokens).square().mean(dim=(1, 3))
-        return torch.cat([torch.log(power.clamp_min(1.0)), hidden.mean(dim=1)], dim=1)
+        white = self.components @ scaled
+        power = (white * white).mean(dim=2)
+        return torch.cat([torch.log(power.clamp_min(1.0)), hidden.squeeze(1)], dim=1)
 
-    def forward(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, scaled: Tensor, hidden: Tensor) -> Tensor:
         """The score, ``(batch,)``."""
-        return ((self.features(tokens, hidden) - self.mean) @ self.whitener).square().mean(dim=1) / self.unit
+        return ((self.features(scaled, hidden) - self.mean) @ self.whitener).square().mean(dim=1) / self.unit
 
     @torch.no_grad()
     def calibrate(self, components: NDArray[np.float64], train: Iterable[Tensor], held_out: Iterable[Tensor]) -> None:

@@ -58,6 +58,10 @@ class NetSettings(Strict):
     n_filters: PositiveInt = 128
     n_experts: PositiveInt = 32
     """Linear maps, and states that are looked for."""
+    n_features: PositiveInt = 64
+    """Directions of the EEG's covariance by which a wearer is known."""
+    n_modes: PositiveInt = 32
+    """In which heads may differ from the average one. One more head than that is drawn to learn them."""
     dropout: float = Field(0.0, ge=0, lt=1)
 
 

@@ -89,6 +89,22 @@ class Learning(Strict):
     gap_closed: Interval | None = None
 
 
+class CurvePoint(Strict):
+    """So many seconds of each subject's own recording, the filters' settling included."""
+
+    seconds: float
+    model: Interval
+    """Explained variance, uncalibrated; as the next."""
+    calibrated: Interval
+    """Where calibration refuses, of the model as it was."""
+    gap_closed: Interval | None = None
+    """By what is calibrated, between the population's FIR-Wiener filter and the subjects' oracle."""
+    ridge: Interval
+    """Fitted to the same seconds."""
+    refused: int
+    """Subjects of whom cross-validation found no sure gain."""
+
+
 class Streaming(Strict):
     """How the bundle's graph runs: a hop on one thread, and how far it is from what the net gave at its export."""
 
@@ -141,6 +157,8 @@ class Results(Strict):
     topographies: tuple[Topography, ...] = Field((), strict=False)
     traces: tuple[Trace, ...] = Field((), strict=False)
     learning: tuple[Learning, ...] = Field((), strict=False)
+    own_recordings: dict[str, tuple[CurvePoint, ...]] = Field(default_factory=dict)
+    """What calibration to them gains, on the subjects of a shift, ``none`` being those of ``methods``."""
 
 
 def write_results(path: Path, results: Results) -> None:

@@ -41,14 +41,14 @@ Method = Callable[[Prepared], Estimates]
 class StreamedModel:
     """A bundle's graph in ONNX Runtime on one thread.
 
-    The recording begins at rest, as a stream does: what lies before it is zero. What follows it, the look-ahead's
-    last hops lack; their estimate is zero.
+    The recording begins at rest, as a stream does: what lies before it, and the graph's state, is zero. What follows
+    it, the look-ahead's last hops lack; their estimate is zero.
 
     Args:
-        bundle: of MEG, without recurrent state.
+        bundle: of MEG.
 
     Raises:
-        BundleError: the graph cannot be run, or has a state.
+        BundleError: the graph cannot be run.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -61,11 +61,11 @@ class StreamedModel:
             self._session = onnxruntime.InferenceSession(bundle.model_path, options, ["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own classes have no common public root
             raise BundleError(f"{bundle.model_path} is not a graph that ONNX Runtime reads: {error}") from None
-        if any(tensor.role == "state" for tensor in self.manifest.inputs):
-            raise BundleError(f"{bundle.directory} has a recurrent state: only graphs without one can be evaluated")
-        (eeg,) = self.manifest.inputs
-        self._eeg = eeg
-        self._outputs = {tensor.role: tensor.name for tensor in self.manifest.outputs}
+        inputs, outputs = self.manifest.inputs, self.manifest.outputs
+        self._eeg = next(tensor for tensor in inputs if tensor.role == "eeg")
+        self._outputs = {tensor.role: tensor.name for tensor in outputs if tensor.role != "state"}
+        fed_by = {tensor.state_of: tensor.name for tensor in outputs if tensor.role == "state"}
+        self._states = {tensor: fed_by[tensor.state_of] for tensor in inputs if tensor.role == "state"}
 
     def __reduce__(self) -> tuple[type[StreamedModel], tuple[Bundle]]:
         """Another process reads the graph anew."""
@@ -82,9 +82,11 @@ class StreamedModel:
         hop, lookahead, n_hops = manifest.hop, manifest.lookahead // manifest.hop, len(recording.good)
         padded = np.pad(recording.eeg, ((manifest.window - hop, 0), (0, 0))).T.astype(np.float32)
         given: dict[str, list[Singles]] = {role: [] for role in self._outputs}
+        state = {tensor.name: np.zeros(tensor.shape, np.float32) for tensor in self._states}
         for first in range(n_hops):
             window = np.ascontiguousarray(padded[:, first * hop : first * hop + manifest.window])
-            outputs = self.infer({self._eeg.name: window.reshape(self._eeg.shape)})
+            outputs = self.infer({self._eeg.name: window.reshape(self._eeg.shape), **state})
+            state = {tensor.name: outputs[fed_by] for tensor, fed_by in self._states.items()}
             for role, name in self._outputs.items():
                 given[role].append(outputs[name])
         meg = np.stack([each.reshape(-1, hop).T for each in given["estimate"]])
@@ -98,7 +100,7 @@ class StreamedModel:
 
     def infer(self, inputs: Arrays) -> Arrays:
         """Run the graph once: arrays by name in, arrays by name out."""
-        names = list(self._outputs.values())
+        names = [tensor.name for tensor in self.manifest.outputs]
         return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
 
     def parity(self) -> float:
@@ -114,7 +116,8 @@ class StreamedModel:
 
         It is the thread's own time: what else the machine does counts for nothing.
         """
-        inputs = {self._eeg.name: self.bundle.golden()[self._eeg.name]}
+        golden = self.bundle.golden()
+        inputs = {tensor.name: golden[tensor.name] for tensor in self.manifest.inputs}
         ends = [time.thread_time()]
         for _ in range(_FIRST_RUNS + n):
             self.infer(inputs)

@@ -10,7 +10,7 @@ import numpy as np
 from cortexcast_models.manifest import Manifest, Metric
 from cortexcast_training import metrics
 from cortexcast_training.evaluate import BASELINE, EVOKED, MODEL, Judged, Shifted, mean_topographies
-from cortexcast_training.held_out import BAYES
+from cortexcast_training.held_out import BAYES, NO_SHIFT
 from cortexcast_training.metrics import Interval, over_subjects
 from cortexcast_training.results import Effort, Headset, Learning, Level, MethodResult, Results, Shift, Streaming
 
@@ -119,8 +119,14 @@ def headline(results: Results) -> list[Metric]:
         for name in (BASELINE, BAYES)
         if name in results.methods
     ]
+    closed = f"share of the gap from {BASELINE} to {BAYES} that is closed"
     if ours.gap_closed is not None:
-        said.append(metric(f"share of the gap from {BASELINE} to {BAYES} that is closed", ours.gap_closed))
+        said.append(metric(closed, ours.gap_closed))
+    said += [
+        metric(f"{closed} after {point.seconds:g} s of calibration", point.gap_closed)
+        for point in results.own_recordings.get(NO_SHIFT, ())
+        if point.gap_closed is not None
+    ]
     return said
 
 

@@ -9,14 +9,19 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cortexcast_models.bundle import Bundle
 from cortexcast_training import scaling
+from cortexcast_training.adaptation import Adaptation, HeadStatistics
 from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances
+from cortexcast_training.contexts import Contexts, covariance_directions, mean_covariances, recording_sums
 from cortexcast_training.datasets import Origin, prepare_all, recorded_subjects, training_subjects, validation_subjects
-from cortexcast_training.fit import Fitted, Montages, Progress, fit
+from cortexcast_training.fit import Examples, Fitted, Progress, fit
+from cortexcast_training.head_modes import draw_shown, head_modes
 from cortexcast_training.leadfield import CAP, is_magnetometer
+from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.processes import processes
@@ -64,8 +69,6 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         here.wait()
         train_data, validation_data = read_all(folder / TRAIN), read_all(folder / VALIDATION)
         shape = net_shape(recipe)
-        train_windows = Windows(train_data, shape.n_tokens)
-        validation_windows = Windows(validation_data, shape.n_tokens)
         if here.rank == 0:
             _analyse(train_data, shape, recipe, folder, listener)
         here.wait()
@@ -73,17 +76,21 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         units = analysed.units
         torch.manual_seed(recipe.fit.seed)
         net = Net(shape, analysed.analysis)
-        fitted = fit(
-            net, train_windows, analysed.labels, validation_windows, units, recipe.fit, folder, listener.fitting
+        montages = Montages(recipe.fit.montages)
+        train_examples = Examples(Windows(train_data, shape.n_tokens), Contexts(analysed.contexts), analysed.labels)
+        held_out = Examples(
+            Windows(validation_data, shape.n_tokens),
+            Contexts([recording_sums(net.adaptation, each, units.eeg, montages.matrices) for each in validation_data]),
         )
+        fitted = fit(net, train_examples, held_out, units, recipe.fit, folder, listener.fitting)
         net = net.cpu().eval()
         novelty = Novelty(shape)
         novelty.calibrate(
             analysed.components,
-            _features(net, novelty, train_windows, units, recipe),
-            _features(net, novelty, validation_windows, units, recipe),
+            _features(net, novelty, train_examples, units, montages, recipe.fit.seed),
+            _features(net, novelty, held_out, units, montages, recipe.fit.seed),
         )
-        golden_eeg, _ = validation_windows.take([len(validation_windows) // 2])
+        golden_eeg, _ = held_out.windows.take([len(held_out.windows) // 2])
         trained = Trained(
             Hop(net, novelty, units), _names(train_data), _names(validation_data), np.ascontiguousarray(golden_eeg[0])
         )
@@ -129,32 +136,63 @@ def net_shape(recipe: Recipe) -> NetShape:
         n_heads=net.n_heads,
         n_filters=net.n_filters,
         n_experts=net.n_experts,
+        n_features=net.n_features,
+        n_modes=net.n_modes,
         dropout=net.dropout,
     )
 
 
 def _analyse(recordings: Sequence[Prepared], shape: NetShape, recipe: Recipe, folder: Path, listener: Listener) -> None:
     """Analyse the training data, unless the folder holds that already."""
-    settings = recipe.model_dump_json(include={"simulation", "recordings", "prepare", "net"}) + str(recipe.fit.seed)
+    settings = recipe.model_dump_json(
+        include={"simulation": True, "recordings": True, "prepare": True, "net": True, "fit": {"seed", "montages"}}
+    )
     if (folder / ANALYSED).exists() and load_analysed(folder / ANALYSED).settings == settings:
         return
     units = scaling.units(recordings, is_magnetometer())
-    total = scaling.covariances(_told(recordings, listener), units, recipe.wiener_taps)
+    total = scaling.covariances(_told(recordings, "covariances", listener), units, recipe.wiener_taps)
     states = find_states(
         recordings, total, units, shape.n_experts, recipe.fit.seed, partial(listener.analysing, "finding states")
     )
     of_states, labels = state_covariances(
         recordings, total, units, states, partial(listener.analysing, "telling states")
     )
+    basis = total.principal_fields(shape.n_components)
+    heads, contexts = _wearers(recordings, basis, units, shape, Montages(recipe.fit.montages), listener)
+    analysis = analyse(total, basis, of_states, heads, shape.n_filters)
     components = whitener(total.eeg, shape.n_electrodes - 1)  # the average reference takes a dimension away
-    save_analysed(folder / ANALYSED, Analysed(settings, units, analyse(total, of_states, shape), labels, components))
+    save_analysed(folder / ANALYSED, Analysed(settings, units, analysis, labels, contexts, components))
 
 
-def _told(recordings: Sequence[Prepared], listener: Listener) -> Iterator[Prepared]:
+def _wearers(
+    recordings: Sequence[Prepared],
+    basis: NDArray[np.float64],
+    units: Units,
+    shape: NetShape,
+    montages: Montages,
+    listener: Listener,
+) -> tuple[HeadStatistics, list[Tensor]]:
+    """How heads and their EEG vary, and what each recording adds to a context."""
+    modes = head_modes(draw_shown(shape.n_modes + 1, partial(listener.analysing, "drawing heads")), basis, units)
+    mean, directions = covariance_directions(
+        np.stack(
+            [mean_covariances(each, units.eeg, montages.matrices) for each in _told(recordings, "heads", listener)]
+        ),
+        montages.shares,
+        shape.n_features,
+    )
+    heads = HeadStatistics(mean, directions, modes.eeg.astype(np.float32), modes.fields.astype(np.float32))
+    adaptation = Adaptation(heads)
+    told = _told(recordings, "contexts", listener)
+    with torch.no_grad():
+        return heads, [recording_sums(adaptation, each, units.eeg, montages.matrices) for each in told]
+
+
+def _told(recordings: Sequence[Prepared], what: str, listener: Listener) -> Iterator[Prepared]:
     for done, recording in enumerate(recordings):
-        listener.analysing("covariances", done, len(recordings))
+        listener.analysing(what, done, len(recordings))
         yield recording
-    listener.analysing("covariances", len(recordings), len(recordings))
+    listener.analysing(what, len(recordings), len(recordings))
 
 
 def _prepare(recipe: Recipe, folder: Path, listener: Listener) -> None:
@@ -190,14 +228,16 @@ def claim(folder: Path, recipe: Recipe) -> None:
 
 
 @torch.no_grad()
-def _features(net: Net, novelty: Novelty, windows: Windows, units: Units, recipe: Recipe) -> Iterator[Tensor]:
+def _features(
+    net: Net, novelty: Novelty, examples: Examples, units: Units, montages: Montages, seed: int
+) -> Iterator[Tensor]:
     """What characterises windows as a fit draws them, headsets of few electrodes included."""
-    rng = np.random.default_rng([recipe.fit.seed, _NOVELTY_SEED])
-    montages = Montages(recipe.fit.montages)
+    rng, windows = np.random.default_rng([seed, _NOVELTY_SEED]), examples.windows
     for numbers in np.array_split(rng.integers(len(windows), size=_NOVELTY_WINDOWS), _NOVELTY_WINDOWS // 64):
-        eeg = montages.wear(torch.from_numpy(windows.take(numbers)[0]) / units.eeg, rng)
-        tokens, rms = net.cut(eeg)
-        yield novelty.features(tokens / rms, net.hidden(tokens / rms))
+        worn = montages.draw(len(numbers), rng)
+        eeg = montages.wear(torch.from_numpy(windows.take(numbers)[0]) / units.eeg, worn)
+        _, read, hidden = net.streamed(eeg, examples.contexts.draw(windows.recording_of(numbers), worn, rng))
+        yield novelty.features(read, hidden)
 
 
 def _names(recordings: Sequence[Prepared]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cortexcast_training.checkpoint import load_state, save_state
+from cortexcast_training.adaptation import HeadStatistics
+from cortexcast_training.checkpoint import load_state, pack_state, save_state
 from cortexcast_training.net import Analysis, Net, NetShape
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.scaling import Units
@@ -53,9 +53,7 @@ def save_trained(folder: Path, trained: Trained) -> None:
 
 def pack_trained(trained: Trained) -> bytes:
     """What ``save_trained`` writes, to lie in a bundle."""
-    buffer = io.BytesIO()
-    torch.save(_state(trained), buffer)
-    return buffer.getvalue()
+    return pack_state(_state(trained))
 
 
 def load_trained(folder: Path) -> Trained:
@@ -73,6 +71,12 @@ def load_trained(folder: Path) -> Trained:
         noise=np.ones(shape.n_sensors, np.float32),
         filters=np.zeros((shape.n_filters, shape.n_electrodes), np.float32),
         experts=np.zeros((shape.n_experts, shape.n_components, shape.n_electrodes), np.float32),
+        heads=HeadStatistics(
+            mean=np.zeros((shape.n_electrodes, shape.n_electrodes), np.float32),
+            directions=np.zeros((shape.n_features, shape.n_electrodes, shape.n_electrodes), np.float32),
+            eeg_modes=np.zeros((shape.n_modes, shape.n_electrodes, shape.n_electrodes), np.float32),
+            field_modes=np.zeros((shape.n_modes, shape.n_components, shape.n_components), np.float32),
+        ),
     )
     hop = Hop(Net(shape, empty), Novelty(shape), Units(1.0, np.ones(shape.n_sensors)))
     hop.load_state_dict(saved["state"])

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from cortexcast_models.bundle import Bundle, pack_golden, write_bundle
 from cortexcast_models.manifest import Metric, Preprocessing
-from cortexcast_training.manifest_fields import channels, montage, tensor
+from cortexcast_training.adaptation import covariances
+from cortexcast_training.manifest_fields import channels, montage, state, tensor
 from cortexcast_training.net import Net
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.scaling import Units
@@ -30,7 +31,8 @@ OPSET = 18
 TOLERANCE = 1e-4
 """The greatest deviation of ONNX Runtime from torch, as a share of an output's RMS."""
 
-_OUTPUTS = ("meg", "meg_std", "novelty")
+_MEMORY, _MEMORY_NEXT = "memory", "memory_next"
+_OUTPUTS = ("meg", "meg_std", "novelty", _MEMORY_NEXT)
 
 
 class ExportError(Exception):
@@ -50,20 +52,24 @@ class Hop(nn.Module):
         self.register_buffer("eeg_unit", torch.tensor(units.eeg))
         self.register_buffer("meg_unit", torch.from_numpy(units.meg).float())
 
-    def forward(self, eeg: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, eeg: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Estimate the token that lies the look-ahead before the window's end.
 
         Args:
             eeg: ``(n_electrodes, n_samples)``.
+            memory: ``(n_electrodes, n_electrodes)``, what the EEG before has shown of the wearer; zero at first.
 
         Returns:
-            The MEG ``(n_sensors, token)``, its standard deviation ``(n_sensors,)``, the novelty ``(1,)``.
+            The MEG ``(n_sensors, token)``, its standard deviation ``(n_sensors,)``, the novelty ``(1,)``, and the
+            memory with the newest token in it.
         """
-        scaled = (eeg / self.eeg_unit).unsqueeze(0)
-        parts, tokens, hidden = self.net.streamed(scaled)
+        scaled = eeg / self.eeg_unit
+        memory = self.net.adaptation.remember(memory, scaled[:, -self.net.shape.token :])
+        scaled = scaled.unsqueeze(0)
+        parts, read, hidden = self.net.streamed(scaled, self.net.adaptation.context(memory))
         meg, variance = self.net.estimate(parts)
-        novelty = self.novelty(tokens, hidden)
-        return meg[0, 0] * self.meg_unit[:, None], variance[0, 0].sqrt() * self.meg_unit, novelty
+        novelty = self.novelty(read, hidden)
+        return meg[0, 0] * self.meg_unit[:, None], variance[0, 0].sqrt() * self.meg_unit, novelty, memory
 
 
 @dataclass(frozen=True)
@@ -109,23 +115,25 @@ def export(
         BundleError: ``directory`` holds something that is not a bundle.
     """
     hop.eval()
-    eeg = torch.from_numpy(golden_eeg)
     with torch.no_grad():
-        expected = dict(zip(_OUTPUTS, (output.numpy() for output in hop(eeg)), strict=True))
-    graph = _graph(hop, eeg)
-    deviation = _parity(graph, golden_eeg, expected)
-    files = {**(other_files or {}), MODEL: graph, GOLDEN: pack_golden({"eeg": golden_eeg, **expected})}
+        eeg = torch.from_numpy(golden_eeg)
+        given = {"eeg": eeg, _MEMORY: covariances(hop.net.tokens(eeg[None] / hop.eeg_unit)[0]).sum(dim=0)}
+        expected = dict(zip(_OUTPUTS, (output.numpy() for output in hop(**given)), strict=True))
+    graph = _graph(hop, given)
+    golden = {name: tensor.numpy() for name, tensor in given.items()}
+    deviation = _parity(graph, golden, expected)
+    files = {**(other_files or {}), MODEL: graph, GOLDEN: pack_golden({**golden, **expected})}
     return write_bundle(directory, _fields(hop, preprocessing, about), files), deviation
 
 
-def _graph(hop: Hop, eeg: Tensor) -> bytes:
+def _graph(hop: Hop, given: Mapping[str, Tensor]) -> bytes:
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / MODEL
         torch.onnx.export(
             hop,
-            (eeg,),
+            tuple(given.values()),
             path,
-            input_names=["eeg"],
+            input_names=list(given),
             output_names=list(_OUTPUTS),
             opset_version=OPSET,
             dynamo=True,
@@ -159,9 +167,11 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _parity(graph: bytes, eeg: NDArray[np.float32], expected: Mapping[str, NDArray[np.float32]]) -> float:
+def _parity(
+    graph: bytes, golden: Mapping[str, NDArray[np.float32]], expected: Mapping[str, NDArray[np.float32]]
+) -> float:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    given = session.run(list(expected), {"eeg": eeg})
+    given = session.run(list(expected), dict(golden))
     worst = 0.0
     for (name, array), output in zip(expected.items(), given, strict=True):
         deviation = float(np.abs(output - array).max() / np.sqrt(np.mean(array.astype(np.float64) ** 2)))
@@ -175,6 +185,7 @@ def _fields(hop: Hop, preprocessing: Preprocessing, about: About) -> dict[str, A
     shape = hop.net.shape
     window = shape.n_tokens * shape.token
     electrodes, sensors = montage(), channels()
+    memory = {"electrode": len(electrodes), "other": len(electrodes)}
     return {
         "manifest_version": 1,
         "name": about.name,
@@ -188,11 +199,15 @@ def _fields(hop: Hop, preprocessing: Preprocessing, about: About) -> dict[str, A
         "lookahead": shape.lookahead * shape.token,
         "montage": electrodes,
         "preprocessing": preprocessing.model_dump(mode="json"),
-        "inputs": [tensor("eeg", "eeg", {"channel": len(electrodes), "time": window})],
+        "inputs": [
+            tensor("eeg", "eeg", {"channel": len(electrodes), "time": window}),
+            state(_MEMORY, _MEMORY, memory),
+        ],
         "outputs": [
             tensor("meg", "estimate", {"channel": len(sensors), "time": shape.token}),
             tensor("meg_std", "std", {"channel": len(sensors)}),
             tensor("novelty", "novelty", {"score": 1}),
+            state(_MEMORY_NEXT, _MEMORY, memory),
         ],
         "channels": sensors,
         "golden": {"file": GOLDEN, "tolerance": TOLERANCE},

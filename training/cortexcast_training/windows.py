@@ -184,6 +184,10 @@ class Windows:
             meg.append(recording.meg[samples])
         return np.stack(eeg).swapaxes(1, 2), np.stack(meg).swapaxes(1, 2)
 
+    def recording_of(self, numbers: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of the recording in which each of these windows lies."""
+        return np.asarray(self._recording[numbers], np.int64)
+
     def take_labels(self, numbers: Iterable[int], labels: Sequence[NDArray[np.int16]]) -> NDArray[np.int64]:
         """What of the recordings' labels, ``(n_hops,)`` each, lies in these windows: ``(n, n_hops)``."""
         taken = []

@@ -17,6 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     meg.add_argument("--shift-subjects", type=int, metavar="N", help="for each shift of the data (default 4)")
     meg.add_argument("--shift-duration", type=float, metavar="SECONDS", help="of each of these (default 60)")
     meg.add_argument(
+        "--calibration",
+        type=float,
+        nargs="*",
+        metavar="SECONDS",
+        help="of a simulated subject's own recording to calibrate to, 10 or more each (default 10 60 300); it takes its"
+        " time, as each subject is simulated longer by the longest; with none of them it is left out",
+    )
+    meg.add_argument(
         "--also",
         type=Path,
         nargs="+",
@@ -41,9 +49,10 @@ def main(args: argparse.Namespace) -> int:
         "duration_s": args.duration,
         "shift_subjects": args.shift_subjects,
         "shift_duration_s": args.shift_duration,
+        "calibration_s": args.calibration,
     }
     settings = read_toml(None, BenchmarkSettings, flags)
-    given = [f"--{name.removesuffix('_s').replace('_', '-')} {value:g}" for name, value in flags.items() if value]
+    given = [_given(name, value) for name, value in flags.items() if value is not None]
     given += [f"--also {' '.join(map(str, args.also))}"] if args.also else []
     command = " ".join([f"cortexcast evaluate meg --config {args.config} --out {args.out}", *given])
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), transient=True) as progress:
@@ -59,3 +68,9 @@ def main(args: argparse.Namespace) -> int:
     print(card.read_text(encoding="utf-8"))
     print(f"{card}: the model card, with its plots beside it; both are in the bundle now")
     return 0
+
+
+def _given(name: str, value: float | list[float]) -> str:
+    """A flag as on the command line."""
+    values = value if isinstance(value, list) else [value]
+    return " ".join([f"--{name.removesuffix('_s').replace('_', '-')}", *(f"{each:g}" for each in values)])

@@ -1,0 +1,139 @@
+"""How a wearer's head differs from the average one, told from their EEG alone while it is streamed.
+
+Where brains are active in like places, what the covariance of their EEG differs by is the head: its size, its skull,
+where the electrodes sit. To a net that knows the average head such a difference is, near enough, a linear mixture of
+the electrodes before it and one of its fields after it, and these vary together in a few modes (``head_modes``). So
+the covariance of all EEG so far tells how much of each mode to undo. Ten seconds tell most of it.
+
+Source: to align the covariances of subjects, He & Wu, *IEEE Trans. Biomed. Eng.* 67 (2020).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+FADING_TOKENS = 7500
+"""Tokens after which their share in the memory has fallen to 1/e: five minutes of 40 ms each."""
+
+_PRIOR_TOKENS = 250.0
+"""Of EEG as it is on average, that each memory begins with; where its learning begins."""
+
+_MOST = 3.0
+"""Standard deviations over heads beyond which no mode goes, whatever the EEG shows."""
+
+_WIDTH = 64
+
+_SMALLEST_POWER = 1e-6
+"""Of a token, where the training data's is one: less is a dead signal, which tells nothing."""
+
+
+class Context(NamedTuple):
+    """What the EEG of wearers has shown so far.
+
+    Attributes:
+        features: ``(batch, n_features)``: along each direction, the sum over tokens of how far their covariance is from
+            the average.
+        tokens: ``(batch, 1)``, how many.
+    """
+
+    features: Tensor
+    tokens: Tensor
+
+
+class Mixtures(NamedTuple):
+    """By which a head differs from the average one; to be added to the identity.
+
+    Attributes:
+        eeg: ``(batch, n_electrodes, n_electrodes)``, before the net.
+        fields: ``(batch, n_components, n_components)``, after it.
+    """
+
+    eeg: Tensor
+    fields: Tensor
+
+
+class HeadStatistics(NamedTuple):
+    """How heads vary, and how their EEG does.
+
+    Attributes:
+        mean: ``(n_electrodes, n_electrodes)``, the average covariance, its trace one.
+        directions: ``(n_features, n_electrodes, n_electrodes)``, in which it varies.
+        eeg_modes: ``(n_modes, n_electrodes, n_electrodes)``, and
+        field_modes: ``(n_modes, n_components, n_components)``: mixtures that vary together, of one standard deviation.
+    """
+
+    mean: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    eeg_modes: NDArray[np.float32]
+    field_modes: NDArray[np.float32]
+
+
+class Adaptation(nn.Module):
+    """Tell the wearer's head from what their EEG has shown.
+
+    Args:
+        heads: how they vary; training goes on from these modes.
+    """
+
+    mean: Tensor
+    directions: Tensor
+
+    def __init__(self, heads: HeadStatistics) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(heads.mean))
+        self.register_buffer("directions", torch.from_numpy(heads.directions))
+        self.eeg_modes = nn.Parameter(torch.from_numpy(heads.eeg_modes).clone())
+        self.field_modes = nn.Parameter(torch.from_numpy(heads.field_modes).clone())
+        self.log_prior = nn.Parameter(torch.tensor(_PRIOR_TOKENS).log())
+        self.compare = nn.Linear(len(heads.directions) + 1, _WIDTH)
+        self.tell = nn.Linear(_WIDTH, len(heads.eeg_modes))
+        self.forget()
+
+    def forget(self) -> None:
+        """Take every head to be the average one, whatever its EEG shows."""
+        nn.init.zeros_(self.tell.weight)
+        nn.init.zeros_(self.tell.bias)
+
+    def forward(self, context: Context) -> Mixtures:
+        """The mixtures that these heads need."""
+        weight = context.tokens + self.log_prior.exp()
+        known = torch.cat([context.features / weight, context.tokens / weight], dim=1)
+        strength = _MOST * torch.tanh(self.tell(functional.gelu(self.compare(known))) / _MOST)
+        return Mixtures(
+            *(
+                (strength @ modes.flatten(1)).unflatten(1, modes.shape[1:])
+                for modes in (self.eeg_modes, self.field_modes)
+            )
+        )
+
+    def remember(self, memory: Tensor, token: Tensor) -> Tensor:
+        """Take a token into the memory, ``(n_electrodes, n_electrodes)``, and let what is old fade.
+
+        Args:
+            memory: zero at the beginning.
+            token: ``(n_electrodes, n)``, the newest EEG.
+        """
+        return (1 - 1 / FADING_TOKENS) * memory + covariances(token)
+
+    def context(self, memory: Tensor) -> Context:
+        """Of one wearer's memory."""
+        tokens = memory.trace()
+        return Context(self.features(memory, tokens).unsqueeze(0), tokens.reshape(1, 1))
+
+    def features(self, summed: Tensor, tokens: Tensor) -> Tensor:
+        """Of sums of covariances ``(..., n_electrodes, n_electrodes)``, of so many tokens ``(...)``."""
+        away = summed - tokens[..., None, None] * self.mean
+        return away.flatten(-2) @ self.directions.flatten(1).T
+
+
+def covariances(tokens: Tensor) -> Tensor:
+    """Of tokens ``(..., n_electrodes, n)``, the trace of each one: a blink counts for no more than other tokens."""
+    power = tokens.square().sum(dim=(-2, -1), keepdim=True)
+    least = _SMALLEST_POWER * tokens.shape[-2] * tokens.shape[-1]
+    return tokens @ tokens.transpose(-2, -1) / power.clamp_min(least)

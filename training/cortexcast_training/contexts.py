@@ -1,0 +1,115 @@
+"""What recordings show of their wearers' heads, as the model will have seen it when it has been streamed for a while.
+
+Training draws for each window a stretch of its recording, of any length, under the headset that the window is seen
+with. So the net learns what to make of seconds and of minutes, and of few electrodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cortexcast_training.adaptation import Adaptation, Context, covariances
+from cortexcast_training.windows import Prepared
+
+Singles = NDArray[np.float32]
+
+_MARK_HOPS = 25
+"""Contexts begin and end at every so many-th hop: a second."""
+
+
+class Contexts:
+    """Contexts of recordings, drawn at random.
+
+    Args:
+        sums: of each recording, as ``recording_sums`` gives them.
+    """
+
+    def __init__(self, sums: Sequence[Tensor]) -> None:
+        self._until = [torch.cat([torch.zeros_like(each[:, :1]), each.cumsum(dim=1)], dim=1) for each in sums]
+
+    def draw(self, recordings: NDArray[np.int64], headsets: NDArray[np.int64], rng: np.random.Generator) -> Context:
+        """A context for each of these windows: of a stretch of its recording, be it before or after it, or of none.
+
+        Args:
+            recordings: the number of each window's recording, and
+            headsets: that of what is worn.
+            rng: draws.
+        """
+        known = []
+        for recording, headset in zip(recordings, headsets, strict=True):
+            until = self._until[recording][headset]
+            begin = int(rng.integers(len(until)))
+            end = int(rng.integers(len(until)))
+            known.append(until[max(begin, end)] - until[min(begin, end)])
+        return _context(torch.stack(known))
+
+
+def recording_sums(adaptation: Adaptation, recording: Prepared, eeg_unit: float, worn: Tensor) -> Tensor:
+    """What each second of a recording adds to a context, ``(n_headsets, n_seconds, n_features + 1)``: tokens are last.
+
+    Args:
+        adaptation: knows the directions.
+        recording: whose.
+        eeg_unit: of the net, in V.
+        worn: ``(n_headsets, n_electrodes, n_electrodes)``, what the canonical montage shows under each headset.
+    """
+    parts = []
+    for first in range(0, len(recording.good), _MARK_HOPS):
+        summed, tokens = _summed(recording, eeg_unit, worn, slice(first, first + _MARK_HOPS))
+        parts.append(torch.cat([adaptation.features(summed, tokens), tokens[:, None]], dim=1))
+    return torch.stack(parts, dim=1)
+
+
+def whole_context(adaptation: Adaptation, recordings: Sequence[Prepared], eeg_unit: float) -> Context:
+    """Of all that recordings of one wearer show."""
+    worn = torch.eye(len(adaptation.mean))[None]
+    sums = [recording_sums(adaptation, recording, eeg_unit, worn).sum(dim=1) for recording in recordings]
+    return _context(torch.stack(sums).sum(dim=0))
+
+
+def mean_covariances(recording: Prepared, eeg_unit: float, worn: Tensor) -> Singles:
+    """Over a recording, under each headset, ``(n_headsets, n_electrodes, n_electrodes)``, the trace of each one."""
+    summed, tokens = _summed(recording, eeg_unit, worn, slice(None))
+    return np.asarray((summed / tokens[:, None, None].clamp_min(1.0)).numpy(), np.float32)
+
+
+def covariance_directions(covariances: Singles, shares: NDArray[np.float64], n: int) -> tuple[Singles, Singles]:
+    """The average covariance, and the principal directions about it, scaled to one standard deviation.
+
+    Args:
+        covariances: ``(n_recordings, n_headsets, n_electrodes, n_electrodes)``; the average is that of the first.
+        shares: ``(n_headsets,)``, which add up to one.
+        n: directions; those that the recordings do not have are zero.
+
+    Returns:
+        ``(n_electrodes, n_electrodes)`` and ``(n, n_electrodes, n_electrodes)``.
+    """
+    mean = covariances[:, 0].mean(axis=0)
+    weight = np.sqrt(shares / len(covariances))
+    away = ((covariances - mean) * weight[:, None, None]).reshape(-1, mean.size).astype(np.float64)
+    directions = np.zeros((n, mean.size))
+    n_there = min(n, min(away.shape) - 1)
+    if n_there > 0:
+        _, sizes, rows = scipy.sparse.linalg.svds(away, n_there, v0=np.ones(min(away.shape)))
+        there = sizes > 1e-6 * sizes.max()
+        directions[: there.sum()] = rows[there] / sizes[there, np.newaxis]
+    return mean, directions.reshape(n, *mean.shape).astype(np.float32)
+
+
+def _summed(recording: Prepared, eeg_unit: float, worn: Tensor, hops: slice) -> tuple[Tensor, Tensor]:
+    """Of the good hops, the sum of their covariances under each headset, and how many they are."""
+    n = len(recording.good) * recording.hop
+    tokens = recording.eeg[:n].reshape(-1, recording.hop, recording.eeg.shape[1])[hops][recording.good[hops]]
+    scaled = torch.from_numpy(np.ascontiguousarray(tokens)).swapaxes(1, 2) / eeg_unit
+    summed = torch.stack([covariances(matrix @ scaled).sum(dim=0) for matrix in worn])
+    return summed, torch.full((len(worn),), float(len(scaled)))
+
+
+def _context(sums: Tensor) -> Context:
+    return Context(sums[:, :-1].contiguous(), sums[:, -1:].contiguous())
