@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cortexcast_training import scaling
-from cortexcast_training.adaptation import HeadStatistics
-from cortexcast_training.analysis import analyse, state_covariances
-from cortexcast_training.contexts import Contexts, covariance_directions, mean_covariances, recording_sums
+from cortexcast_training.analysis import analyse, state_covariances, state_maps
+from cortexcast_training.contexts import Contexts, recording_sums
 from cortexcast_training.fit import Examples
 from cortexcast_training.head_modes import Shown, head_modes
+from cortexcast_training.head_statistics import head_statistics
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
 from cortexcast_training.recipe import FitSettings
@@ -24,8 +23,6 @@ from cortexcast_training.wiener import LaggedCovariances, Taps
 from cortexcast_training.windows import Prepared, Windows
 
 TAPS = Taps(4, 8, 2)
-WHOLE = torch.eye(70)[None]
-"""The whole montage, as the only headset."""
 ABOUT = About(
     name="made-up",
     version="1.0.0",
@@ -82,19 +79,11 @@ def untrained(recordings: list[Prepared], shape: NetShape, seed: int = 0) -> tup
     states = find_states(recordings, total, units, shape.n_experts, seed)
     of_states, labels = state_covariances(recordings, total, units, states)
     basis = total.principal_fields(shape.n_components)
-    torch.manual_seed(seed)
-    analysis = analyse(total, basis, of_states, head_statistics(recordings, basis, units, shape), shape.n_filters)
-    return Net(shape, analysis).eval(), units, labels
-
-
-def head_statistics(
-    recordings: list[Prepared], basis: NDArray[np.float64], units: Units, shape: NetShape
-) -> HeadStatistics:
-    """How these recordings' EEG varies, and heads that are made up."""
     modes = head_modes(shown_heads(shape), basis, units)
-    covariances = np.stack([mean_covariances(each, units.eeg, WHOLE) for each in recordings])
-    mean, directions = covariance_directions(covariances, np.ones(1), shape.n_features)
-    return HeadStatistics(mean, directions, modes.eeg.astype(np.float32), modes.fields.astype(np.float32))
+    heads = head_statistics(recordings, labels, units, basis, state_maps(basis, of_states), modes, shape.n_features)
+    torch.manual_seed(seed)
+    analysis = analyse(total, basis, of_states, heads, shape.n_filters)
+    return Net(shape, analysis).eval(), units, labels
 
 
 def examples(
@@ -110,6 +99,8 @@ def disturbed(net: Net, size: float = 0.3, seed: int = 0) -> Net:
     """The net with all that is trained moved at random, as training might have."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+        for name, parameter in net.named_parameters():
+            # A mixture is added to the identity: large ones would leave nothing of the EEG.
+            share = 0.1 if name.startswith("adaptation") else 1.0
+            parameter.add_(share * size * torch.randn(parameter.shape, generator=generator))
     return net

@@ -7,8 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nets import WHOLE, disturbed, net_shape, untrained
-from prepared import HOP, hidden_state_recording
+from nets import disturbed, net_shape, untrained
+from numpy.typing import NDArray
+from prepared import HOP, hidden_state_recording, noise_recording
 from torch import Tensor
 
 from cortexcast_training.adaptation import FADING_TOKENS, Adaptation, Context, covariances
@@ -16,10 +17,14 @@ from cortexcast_training.calibration import settle
 from cortexcast_training.contexts import (
     Contexts,
     covariance_directions,
-    mean_covariances,
+    mean_covariance,
     whole_context,
 )
+from cortexcast_training.head_modes import HeadModes
+from cortexcast_training.head_statistics import head_statistics
 from cortexcast_training.net import Net
+from cortexcast_training.scaling import Units
+from cortexcast_training.windows import Prepared
 
 UNIT = 1.5e-5
 RECORDINGS = [hidden_state_recording(100, seed) for seed in range(3)]
@@ -27,8 +32,13 @@ RECORDINGS = [hidden_state_recording(100, seed) for seed in range(3)]
 
 @pytest.fixture(scope="module")
 def net() -> Net:
-    """Every weight of it matters."""
-    return disturbed(untrained(RECORDINGS, net_shape())[0])
+    """Every weight of it matters, and every feature."""
+    return told_at_random(disturbed(untrained(RECORDINGS, net_shape())[0]))
+
+
+def told_at_random(net: Net) -> Net:
+    torch.nn.init.normal_(net.adaptation.strengths, generator=torch.Generator().manual_seed(0))
+    return net
 
 
 @pytest.fixture(scope="module")
@@ -105,22 +115,66 @@ def test_contexts_are_of_any_stretch_of_the_own_recording() -> None:
 
 
 def test_directions_are_those_in_which_recordings_differ() -> None:
-    covariances_ = np.stack([mean_covariances(each, UNIT, WHOLE) for each in RECORDINGS])
-    mean, directions = covariance_directions(covariances_, np.ones(1), 5)
+    covariances_ = np.stack([mean_covariance(each, UNIT) for each in RECORDINGS])
+    mean, directions = covariance_directions(covariances_, 5)
     assert np.trace(mean) == pytest.approx(1.0, rel=1e-4)
-    along = (covariances_[:, 0] - mean).reshape(3, -1) @ directions.reshape(5, -1).T
+    along = (covariances_ - mean).reshape(3, -1) @ directions.reshape(5, -1).T
     np.testing.assert_allclose(along.T @ along / 3, np.diag([1, 1, 0, 0, 0]), atol=1e-3)
 
 
 @torch.no_grad()
-def test_an_average_head_needs_no_mixture(net: Net) -> None:
+def test_of_whom_nothing_is_known_is_taken_to_be_average(net: Net) -> None:
     eeg = torch.randn(2, 70, 48, generator=torch.Generator().manual_seed(0))
-    context = Context(torch.randn(2, 5), torch.full((2, 1), 100.0))
+    context = Context(100 * torch.ones(2, 5), torch.full((2, 1), 100.0))
     plain, adapted = net(eeg).components, net(eeg, context).components
     assert (adapted - plain).abs().max() > 0.01 * plain.abs().max()
-    net = disturbed(untrained(RECORDINGS, net_shape())[0])
-    net.adaptation.forget()
-    torch.testing.assert_close(net(eeg, context).components, net(eeg).components)
+    torch.testing.assert_close(net(eeg, Context(torch.zeros(2, 5), torch.zeros(2, 1))).components, plain)
+
+
+@torch.no_grad()
+def test_what_is_beyond_all_heads_is_not_believed(adaptation: Adaptation) -> None:
+    def mixed(size: float) -> float:
+        features = torch.zeros(1, 5)
+        features[0, 0] = size * 1e6
+        return float((adaptation(Context(features, torch.tensor([[1e6]]))).eeg - adaptation.eeg_always).norm())
+
+    assert mixed(1.0) == pytest.approx(2 * mixed(0.5), rel=0.1)
+    assert mixed(30.0) < 0.1 * mixed(1.0)
+
+
+def test_a_head_along_a_mode_is_told_from_its_eeg() -> None:
+    """Heads that differ in one mode, by so much of it as one direction of their EEG's covariance shows."""
+    shape = net_shape()
+    rng = np.random.default_rng(0)
+    modes = HeadModes(0.05 * rng.standard_normal((2, 70, 70)), 0.3 * rng.standard_normal((2, 3, 3)))
+    basis, units = np.eye(4)[:, :3], Units(UNIT, np.full(4, 1e-12))
+    maps = rng.standard_normal((1, 3, 70))
+    amounts = np.linspace(-1, 1, 9)
+    recordings = [along_a_mode(amount, maps[0], modes, basis, units) for amount in amounts]
+    labels = [np.zeros(100, np.int16)] * 9
+    heads = head_statistics(recordings, labels, units, basis, maps, modes, shape.n_features)
+    adaptation = Adaptation(heads)
+    # As if the recordings were that much longer, so that they outweigh what every memory begins with.
+    contexts = [Context(*(1e4 * part for part in whole_context(adaptation, [each], UNIT))) for each in recordings]
+    told = [adaptation(context).fields[0].detach().numpy() for context in contexts]
+    first = np.array([np.vdot(each, modes.fields[0]) / np.vdot(modes.fields[0], modes.fields[0]) for each in told])
+    assert np.corrcoef(first, amounts)[0, 1] > 0.98
+    assert np.ptp(first) > 0.5 * np.ptp(amounts)
+
+
+def along_a_mode(
+    amount: float, of_average: NDArray[np.float64], modes: HeadModes, basis: NDArray[np.float64], units: Units
+) -> Prepared:
+    """A recording of a head that needs so much of the first mode."""
+    rng = np.random.default_rng(round(10 * amount) + 50)
+    as_average = rng.standard_normal((100 * HOP, 70))
+    eeg = as_average @ np.linalg.inv(np.eye(70) + amount * modes.eeg[0]).T
+    strengths = as_average @ of_average.T @ (np.eye(3) + amount * modes.fields[0]).T
+    return noise_recording(
+        100,
+        eeg=(eeg * units.eeg).astype(np.float32),
+        meg=(strengths @ basis.T * units.meg).astype(np.float32),
+    )
 
 
 @torch.no_grad()

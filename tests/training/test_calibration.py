@@ -101,6 +101,7 @@ def test_steps_are_taken_while_they_surely_help() -> None:
 def test_the_corrected_net_is_the_net_between_two_mixtures(model: tuple[Net, Units]) -> None:
     """Exactly so but for the RMS that a window is divided by: here the mixture of the EEG keeps that."""
     net = disturbed(untrained([hidden_state_recording(60, 0)], SHAPE)[0])
+    net.adaptation.settle()
     rng = np.random.default_rng(0)
     rotation = torch.from_numpy(np.linalg.qr(rng.standard_normal((SHAPE.n_electrodes, SHAPE.n_electrodes)))[0]).float()
     fields = torch.from_numpy(rng.standard_normal((SHAPE.n_components, SHAPE.n_components))).float()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,7 +85,6 @@ def test_what_is_streamed_is_the_last_token_of_all(lookahead: int, seed: int) ->
     assert close(streamed.variance, whole.variance[:, -1:])
     assert hidden.shape == (2, 1, 16)
     assert read.shape == eeg.shape
-    assert read.square().mean().item() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_before_training_it_is_the_wiener_filter() -> None:

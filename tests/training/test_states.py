@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import analysed, head_statistics, net_shape
+from nets import analysed, net_shape
 from prepared import hidden_state_recording, hidden_states
 
+from cortexcast_training.adaptation import HeadStatistics
 from cortexcast_training.analysis import (
     Analysed,
     analyse,
@@ -64,9 +65,9 @@ def test_a_states_own_estimate_explains_what_the_common_one_does_not(states: Sta
 
 def test_an_analysis_is_read_as_it_was_written(states: States, tmp_path: Path) -> None:
     of_states, labels = state_covariances(RECORDINGS, TOTAL, UNITS, states)
-    shape = net_shape(n_experts=2)
+    shape, rng = net_shape(n_experts=2), np.random.default_rng(0)
     basis = TOTAL.principal_fields(shape.n_components)
-    heads = head_statistics(RECORDINGS, basis, UNITS, shape)
+    heads = HeadStatistics(*(rng.standard_normal((3, 4)).astype(np.float32) for _ in HeadStatistics._fields))
     contexts = [torch.full((2, 3, 6), float(n)) for n in range(len(RECORDINGS))]
     analysis = analyse(TOTAL, basis, of_states, heads, shape.n_filters)
     written = Analysed("{}", UNITS, analysis, labels, contexts, np.eye(69, 70))

@@ -16,18 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 FADING_TOKENS = 7500
 """Tokens after which their share in the memory has fallen to 1/e: five minutes of 40 ms each."""
 
-_PRIOR_TOKENS = 250.0
-"""Of EEG as it is on average, that each memory begins with; where its learning begins."""
+_PRIOR_TOKENS = 100.0
+"""Of EEG as it is on average, that each memory begins with: four seconds."""
 
-_MOST = 3.0
-"""Standard deviations over heads beyond which no mode goes, whatever the EEG shows."""
-
-_WIDTH = 64
+_UNUSUAL = 4.0
+"""Mean square of the features, of which training heads have one, at which they are believed by half."""
 
 _SMALLEST_POWER = 1e-6
 """Of a token, where the training data's is one: less is a dead signal, which tells nothing."""
@@ -63,13 +60,15 @@ class HeadStatistics(NamedTuple):
 
     Attributes:
         mean: ``(n_electrodes, n_electrodes)``, the average covariance, its trace one.
-        directions: ``(n_features, n_electrodes, n_electrodes)``, in which it varies.
+        directions: ``(n_features, n_electrodes, n_electrodes)``, in which it varies, by one standard deviation.
+        strengths: ``(n_modes, n_features)``: what a standard deviation of each feature tells of each mode.
         eeg_modes: ``(n_modes, n_electrodes, n_electrodes)``, and
-        field_modes: ``(n_modes, n_components, n_components)``: mixtures that vary together, of one standard deviation.
+        field_modes: ``(n_modes, n_components, n_components)``: mixtures that vary together.
     """
 
     mean: NDArray[np.float32]
     directions: NDArray[np.float32]
+    strengths: NDArray[np.float32]
     eeg_modes: NDArray[np.float32]
     field_modes: NDArray[np.float32]
 
@@ -77,8 +76,10 @@ class HeadStatistics(NamedTuple):
 class Adaptation(nn.Module):
     """Tell the wearer's head from what their EEG has shown.
 
+    It is linear in few features: what is more flexible learns the training heads by heart.
+
     Args:
-        heads: how they vary; training goes on from these modes.
+        heads: how they vary; training goes on from these strengths and modes.
     """
 
     mean: Tensor
@@ -88,29 +89,31 @@ class Adaptation(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.from_numpy(heads.mean))
         self.register_buffer("directions", torch.from_numpy(heads.directions))
+        self.strengths = nn.Parameter(torch.from_numpy(heads.strengths).clone())
         self.eeg_modes = nn.Parameter(torch.from_numpy(heads.eeg_modes).clone())
         self.field_modes = nn.Parameter(torch.from_numpy(heads.field_modes).clone())
-        self.log_prior = nn.Parameter(torch.tensor(_PRIOR_TOKENS).log())
-        self.compare = nn.Linear(len(heads.directions) + 1, _WIDTH)
-        self.tell = nn.Linear(_WIDTH, len(heads.eeg_modes))
-        self.forget()
+        # What every head is mixed by: it lets training move what is frozen in the net, the Wiener filter.
+        self.eeg_always = nn.Parameter(torch.zeros(self.eeg_modes.shape[1:]))
+        self.fields_always = nn.Parameter(torch.zeros(self.field_modes.shape[1:]))
 
-    def forget(self) -> None:
-        """Take every head to be the average one, whatever its EEG shows."""
-        nn.init.zeros_(self.tell.weight)
-        nn.init.zeros_(self.tell.bias)
+    def settle(self) -> None:
+        """Mix nothing, whoever wears it: what was to be mixed has become part of the net."""
+        for parameter in (self.strengths, self.eeg_always, self.fields_always):
+            nn.init.zeros_(parameter)
 
     def forward(self, context: Context) -> Mixtures:
-        """The mixtures that these heads need."""
-        weight = context.tokens + self.log_prior.exp()
-        known = torch.cat([context.features / weight, context.tokens / weight], dim=1)
-        strength = _MOST * torch.tanh(self.tell(functional.gelu(self.compare(known))) / _MOST)
+        """The mixtures that these heads need; the same for all of which nothing is known."""
+        features = context.features / (context.tokens + _PRIOR_TOKENS)
+        unusual = (features * features).mean(dim=1, keepdim=True) / _UNUSUAL
+        strength = (features @ self.strengths.T) / (1 + unusual * unusual)
+        each = ((self.eeg_always, self.eeg_modes), (self.fields_always, self.field_modes))
         return Mixtures(
-            *(
-                (strength @ modes.flatten(1)).unflatten(1, modes.shape[1:])
-                for modes in (self.eeg_modes, self.field_modes)
-            )
+            *((always.flatten() + strength @ modes.flatten(1)).unflatten(1, always.shape) for always, modes in each)
         )
+
+    def nothing_known(self, n: int) -> Context:
+        """Of so many wearers."""
+        return Context(self.mean.new_zeros(n, len(self.directions)), self.mean.new_zeros(n, 1))
 
     def remember(self, memory: Tensor, token: Tensor) -> Tensor:
         """Take a token into the memory, ``(n_electrodes, n_electrodes)``, and let what is old fade.

@@ -71,7 +71,7 @@ def analyse(
     filters = np.einsum("mc,met->cet", basis, total.filter(total.taps))
     strengths = np.einsum("mc,mn,nc->c", basis, total.meg, basis)
     outside = total.meg.diagonal() - basis**2 @ strengths
-    within = np.stack([basis.T @ state.filter(INSTANT, _RIDGE)[:, :, 0] for state in of_states])
+    within = state_maps(basis, of_states)
     return Analysis(
         basis=basis.astype(np.float32),
         wiener=filters.astype(np.float32),
@@ -81,6 +81,11 @@ def analyse(
         experts=(within - within.mean(axis=0)).astype(np.float32),
         heads=heads,
     )
+
+
+def state_maps(basis: Floats, of_states: Sequence[LaggedCovariances]) -> Floats:
+    """The linear estimate within each state, from EEG to the fields: ``(n_states, n_components, n_electrodes)``."""
+    return np.stack([basis.T @ state.filter(INSTANT, _RIDGE)[:, :, 0] for state in of_states])
 
 
 def state_covariances(

@@ -29,7 +29,7 @@ from torch.func import functional_call
 
 from cortexcast_training.adaptation import Context
 from cortexcast_training.contexts import whole_context
-from cortexcast_training.head_modes import HeadModes
+from cortexcast_training.head_modes import HOLD, HeadModes
 from cortexcast_training.net import Net
 from cortexcast_training.scaling import Units
 from cortexcast_training.windows import Prepared
@@ -41,9 +41,6 @@ N_BLOCKS = 5
 
 LEAST_S = 7.5
 """Good data, without which nothing can be told: what is left of 10 s when the filters have settled."""
-
-HOLD = 30.0
-"""How firmly modes are held to the average head: as if so many neighbouring samples told no more than one."""
 
 N_ROUNDS = 3
 """Gauss-Newton iterations."""
@@ -221,7 +218,7 @@ def settle(net: Net, context: Context) -> Net:
     """The net with the head inside it that the wearer's EEG shows, and which adapts no more."""
     mixtures = net.adaptation(context)
     settled = Correction(mixtures.eeg[0], mixtures.fields[0]).corrected(net)
-    settled.adaptation.forget()
+    settled.adaptation.settle()
     return settled.requires_grad_(False)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse.linalg
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,6 +20,9 @@ Singles = NDArray[np.float32]
 
 _MARK_HOPS = 25
 """Contexts begin and end at every so many-th hop: a second."""
+
+_SMALLEST_SIZE = 1e-6
+"""Of a direction, in proportion to the largest: below it there is none."""
 
 
 class Contexts:
@@ -44,9 +46,9 @@ class Contexts:
         known = []
         for recording, headset in zip(recordings, headsets, strict=True):
             until = self._until[recording][headset]
-            begin = int(rng.integers(len(until)))
-            end = int(rng.integers(len(until)))
-            known.append(until[max(begin, end)] - until[min(begin, end)])
+            length = int(rng.integers(len(until)))
+            begin = int(rng.integers(len(until) - length))
+            known.append(until[begin + length] - until[begin])
         return _context(torch.stack(known))
 
 
@@ -73,33 +75,30 @@ def whole_context(adaptation: Adaptation, recordings: Sequence[Prepared], eeg_un
     return _context(torch.stack(sums).sum(dim=0))
 
 
-def mean_covariances(recording: Prepared, eeg_unit: float, worn: Tensor) -> Singles:
-    """Over a recording, under each headset, ``(n_headsets, n_electrodes, n_electrodes)``, the trace of each one."""
+def mean_covariance(recording: Prepared, eeg_unit: float) -> Singles:
+    """Over a recording, ``(n_electrodes, n_electrodes)``, its trace one."""
+    worn = torch.eye(recording.eeg.shape[1])[None]
     summed, tokens = _summed(recording, eeg_unit, worn, slice(None))
-    return np.asarray((summed / tokens[:, None, None].clamp_min(1.0)).numpy(), np.float32)
+    return np.asarray((summed / tokens[:, None, None].clamp_min(1.0)).numpy()[0], np.float32)
 
 
-def covariance_directions(covariances: Singles, shares: NDArray[np.float64], n: int) -> tuple[Singles, Singles]:
+def covariance_directions(covariances: Singles, n: int) -> tuple[Singles, Singles]:
     """The average covariance, and the principal directions about it, scaled to one standard deviation.
 
     Args:
-        covariances: ``(n_recordings, n_headsets, n_electrodes, n_electrodes)``; the average is that of the first.
-        shares: ``(n_headsets,)``, which add up to one.
+        covariances: ``(n_recordings, n_electrodes, n_electrodes)``.
         n: directions; those that the recordings do not have are zero.
 
     Returns:
         ``(n_electrodes, n_electrodes)`` and ``(n, n_electrodes, n_electrodes)``.
     """
-    mean = covariances[:, 0].mean(axis=0)
-    weight = np.sqrt(shares / len(covariances))
-    away = ((covariances - mean) * weight[:, None, None]).reshape(-1, mean.size).astype(np.float64)
-    directions = np.zeros((n, mean.size))
-    n_there = min(n, min(away.shape) - 1)
-    if n_there > 0:
-        _, sizes, rows = scipy.sparse.linalg.svds(away, n_there, v0=np.ones(min(away.shape)))
-        there = sizes > 1e-6 * sizes.max()
-        directions[: there.sum()] = rows[there] / sizes[there, np.newaxis]
-    return mean, directions.reshape(n, *mean.shape).astype(np.float32)
+    mean = covariances.mean(axis=0)
+    away = (covariances - mean).reshape(len(covariances), -1).astype(np.float64)
+    _, sizes, rows = np.linalg.svd(away, full_matrices=False)
+    there = np.flatnonzero(sizes[:n] > _SMALLEST_SIZE * sizes[0])
+    directions = np.zeros((n, mean.size), np.float32)
+    directions[there] = np.sqrt(len(covariances)) * rows[there] / sizes[there, np.newaxis]
+    return mean, directions.reshape(n, *mean.shape)
 
 
 def _summed(recording: Prepared, eeg_unit: float, worn: Tensor, hops: slice) -> tuple[Tensor, Tensor]:

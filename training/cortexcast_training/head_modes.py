@@ -28,6 +28,9 @@ Singles = NDArray[np.float32]
 N_HEADS = 24
 """Of which the modes are learned: with more than these, calibration gains no more."""
 
+HOLD = 30.0
+"""How firmly modes are held to the average head: as if so many neighbouring samples told no more than one."""
+
 _SEED = 3_000_000
 _RIDGE = 0.05
 """Of the mean power of an electrode or field: what is weaker is left where it is."""

@@ -158,7 +158,7 @@ class Net(nn.Module):
 
         Args:
             eeg: ``(batch, n_electrodes, n_tokens * token)``, average referenced, in units of the training data's EEG.
-            context: of the wearers; None: all have the average head.
+            context: of the wearers; None: nothing is known of them.
         """
         n = self.shape.n_tokens - self.shape.lookahead
         parts, _, _ = self._parts(eeg, context, slice(0, n))
@@ -183,9 +183,8 @@ class Net(nn.Module):
         shape, taps = self.shape, self.taps
         # As it was recorded: a mixture must not change how large the EEG is taken to be.
         rms = self.rms(eeg)
-        mixtures = None if context is None else self.adaptation(context)
-        if mixtures is not None:
-            eeg = eeg + mixtures.eeg @ eeg
+        mixtures = self.adaptation(self.adaptation.nothing_known(len(eeg)) if context is None else context)
+        eeg = eeg + mixtures.eeg @ eeg
         scaled = eeg / rms
         hidden = self.hidden(scaled, wanted)
         read = slice(wanted.start * shape.token, wanted.stop * shape.token + taps.back + taps.ahead)
@@ -195,8 +194,7 @@ class Net(nn.Module):
         mixed = (weights @ self.experts.flatten(1)).unflatten(2, self.experts.shape[1:])
         residual = self.residual(hidden).unflatten(2, (shape.n_components, shape.token))
         components = linear + mixed @ self.tokens(eeg)[:, wanted] + rms.unsqueeze(1) * residual
-        if mixtures is not None:
-            components = components + mixtures.fields.unsqueeze(1) @ components
+        components = components + mixtures.fields.unsqueeze(1) @ components
         variance = rms.square() * self.log_variance(hidden.detach()).exp()
         return Parts(weights, components, variance), scaled, hidden
 

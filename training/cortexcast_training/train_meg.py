@@ -9,17 +9,17 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cortexcast_models.bundle import Bundle
 from cortexcast_training import scaling
-from cortexcast_training.adaptation import Adaptation, HeadStatistics
-from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances
-from cortexcast_training.contexts import Contexts, covariance_directions, mean_covariances, recording_sums
+from cortexcast_training.adaptation import Adaptation
+from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances, state_maps
+from cortexcast_training.contexts import Contexts, recording_sums
 from cortexcast_training.datasets import Origin, prepare_all, recorded_subjects, training_subjects, validation_subjects
 from cortexcast_training.fit import Examples, Fitted, Progress, fit
 from cortexcast_training.head_modes import draw_shown, head_modes
+from cortexcast_training.head_statistics import head_statistics
 from cortexcast_training.leadfield import CAP, is_magnetometer
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
@@ -158,34 +158,22 @@ def _analyse(recordings: Sequence[Prepared], shape: NetShape, recipe: Recipe, fo
         recordings, total, units, states, partial(listener.analysing, "telling states")
     )
     basis = total.principal_fields(shape.n_components)
-    heads, contexts = _wearers(recordings, basis, units, shape, Montages(recipe.fit.montages), listener)
+    modes = head_modes(draw_shown(shape.n_modes + 1, partial(listener.analysing, "drawing heads")), basis, units)
+    heads = head_statistics(
+        recordings,
+        labels,
+        units,
+        basis,
+        state_maps(basis, of_states),
+        modes,
+        shape.n_features,
+        partial(listener.analysing, "comparing heads"),
+    )
+    adaptation, worn = Adaptation(heads), Montages(recipe.fit.montages).matrices
+    contexts = [recording_sums(adaptation, each, units.eeg, worn) for each in _told(recordings, "contexts", listener)]
     analysis = analyse(total, basis, of_states, heads, shape.n_filters)
     components = whitener(total.eeg, shape.n_electrodes - 1)  # the average reference takes a dimension away
     save_analysed(folder / ANALYSED, Analysed(settings, units, analysis, labels, contexts, components))
-
-
-def _wearers(
-    recordings: Sequence[Prepared],
-    basis: NDArray[np.float64],
-    units: Units,
-    shape: NetShape,
-    montages: Montages,
-    listener: Listener,
-) -> tuple[HeadStatistics, list[Tensor]]:
-    """How heads and their EEG vary, and what each recording adds to a context."""
-    modes = head_modes(draw_shown(shape.n_modes + 1, partial(listener.analysing, "drawing heads")), basis, units)
-    mean, directions = covariance_directions(
-        np.stack(
-            [mean_covariances(each, units.eeg, montages.matrices) for each in _told(recordings, "heads", listener)]
-        ),
-        montages.shares,
-        shape.n_features,
-    )
-    heads = HeadStatistics(mean, directions, modes.eeg.astype(np.float32), modes.fields.astype(np.float32))
-    adaptation = Adaptation(heads)
-    told = _told(recordings, "contexts", listener)
-    with torch.no_grad():
-        return heads, [recording_sums(adaptation, each, units.eeg, montages.matrices) for each in told]
 
 
 def _told(recordings: Sequence[Prepared], what: str, listener: Listener) -> Iterator[Prepared]:

@@ -74,6 +74,7 @@ def load_trained(folder: Path) -> Trained:
         heads=HeadStatistics(
             mean=np.zeros((shape.n_electrodes, shape.n_electrodes), np.float32),
             directions=np.zeros((shape.n_features, shape.n_electrodes, shape.n_electrodes), np.float32),
+            strengths=np.zeros((shape.n_modes, shape.n_features), np.float32),
             eeg_modes=np.zeros((shape.n_modes, shape.n_electrodes, shape.n_electrodes), np.float32),
             field_modes=np.zeros((shape.n_modes, shape.n_components, shape.n_components), np.float32),
         ),
