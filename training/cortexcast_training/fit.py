@@ -95,8 +95,8 @@ def fit(
 
     Args:
         net: as analysis left it.
-        train: to train on; its contexts know the headsets of the settings, in their order.
-        held_out: of other subjects, to know when to stop; the first headset of its contexts is the whole montage.
+        train: to train on; its contexts know the headsets of the settings, as ``Montages`` has them.
+        held_out: likewise of other subjects, to know when to stop.
         units: of the training data.
         settings: how.
         folder: of this run.

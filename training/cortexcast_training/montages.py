@@ -45,7 +45,7 @@ def interpolation(n_electrodes: int) -> NDArray[np.float64]:
 
 
 class Montages:
-    """Headsets, and in which share of the windows each is worn.
+    """Headsets, and in which share of the windows each is worn; that of the most electrodes is the first.
 
     Args:
         shares: by number of electrodes, as in ``FitSettings``.
@@ -56,8 +56,9 @@ class Montages:
     """
 
     def __init__(self, shares: Mapping[Headset, float]) -> None:
-        self.shares = np.array(list(shares.values())) / sum(shares.values())
-        self.matrices = torch.from_numpy(np.stack([interpolation(int(n)) for n in shares])).float()
+        numbers = sorted(shares, key=int, reverse=True)
+        self.shares = np.array([shares[n] for n in numbers]) / sum(shares.values())
+        self.matrices = torch.from_numpy(np.stack([interpolation(int(n)) for n in numbers])).float()
 
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The number of the headset for each of ``n`` windows."""

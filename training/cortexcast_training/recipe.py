@@ -86,7 +86,7 @@ class FitSettings(Strict):
     montages: dict[Headset, PositiveFloat] = Field(
         {"70": 0.5, "64": 0.1, "32": 0.1, "19": 0.1, "14": 0.1, "8": 0.1}, min_length=1
     )
-    """In which share of the windows only the electrodes of a headset of so many are worn."""
+    """In which share of the windows only the electrodes of a headset of so many are worn; all 70 in some."""
     validate_every: PositiveInt = 500
     """Steps."""
     validation_windows: PositiveInt = 512
@@ -96,6 +96,12 @@ class FitSettings(Strict):
     """Of the matrix products; ``auto`` takes bfloat16 on a GPU. A CPU with AVX512-BF16 or AMX gains by it too."""
     threads: NonNegativeInt = 0
     """Of a CPU; 0 takes all cores."""
+
+    @model_validator(mode="after")
+    def _wear_all(self) -> Self:
+        if "70" not in self.montages:
+            raise ValueError('montages: give "70" a share too: validation wears all electrodes')
+        return self
 
 
 class BundleSettings(Strict):
