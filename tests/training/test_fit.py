@@ -41,19 +41,24 @@ def subjects() -> tuple[list[Prepared], list[Prepared]]:
     return [hidden_state_recording(400, seed) for seed in range(4)], [hidden_state_recording(400, 9)]
 
 
+@cache
+def nothing_to_learn() -> tuple[list[Prepared], list[Prepared]]:
+    """Likewise, of noise."""
+    return [noise_recording(100, 70, 4, seed=1)], [noise_recording(100, 70, 4, seed=2)]
+
+
 def run(
     folder: Path,
     settings: FitSettings = QUICK,
     say: Callable[[Progress], None] = lambda _: None,
+    data: tuple[list[Prepared], list[Prepared]] | None = None,
     **changes: Any,
 ) -> tuple[Net, Fitted]:
     """Train a small net."""
-    train, held_out = subjects()
-    shape = net_shape(**changes)
-    net, units, states = untrained(train, shape)
+    train, held_out = data or subjects()
+    net, units, states = untrained(train, net_shape(**changes))
     to_train, to_judge = examples(net, train, units, settings, states), examples(net, held_out, units, settings)
-    fitted = fit(net, to_train, to_judge, units, settings, folder, say)
-    return net, fitted
+    return net, fit(net, to_train, to_judge, units, settings, folder, say)
 
 
 def weights(net: Net) -> dict[str, torch.Tensor]:
@@ -100,20 +105,11 @@ class TestLearning:
 
     def test_it_never_ends_below_where_it_began(self, tmp_path: Path) -> None:
         """Here there is nothing to learn, and far too fast."""
-        train, held_out = ([noise_recording(100, 70, 4, seed=seed)] for seed in (1, 2))
-        net, units, states = untrained(train, net_shape())
         settings = QUICK.model_copy(update={"learning_rate": 0.3})
-        fitted = fit(
-            net,
-            examples(net, train, units, settings, states),
-            examples(net, held_out, units, settings),
-            units,
-            settings,
-            tmp_path,
-        )
+        net, fitted = run(tmp_path, settings, data=nothing_to_learn())
         entries = log(tmp_path)
         assert fitted.validation == entries[0]["validation"] > entries[-1]["validation"]
-        assert identical(net, untrained(train, net_shape())[0])
+        assert identical(net, untrained(nothing_to_learn()[0], net_shape())[0])
 
 
 class TestResuming:
@@ -139,18 +135,9 @@ class TestResuming:
         assert same == fitted
 
     def test_nor_one_that_had_stopped_early(self, tmp_path: Path) -> None:
-        train, held_out = ([noise_recording(100, 70, 4, seed=seed)] for seed in (1, 2))
         settings = QUICK.model_copy(update={"learning_rate": 0.1, "patience": 1})
         for _ in range(2):
-            net, units, states = untrained(train, net_shape())
-            fitted = fit(
-                net,
-                examples(net, train, units, settings, states),
-                examples(net, held_out, units, settings),
-                units,
-                settings,
-                tmp_path,
-            )
+            _, fitted = run(tmp_path, settings, data=nothing_to_learn())
             assert fitted.stopped_early
             assert fitted.steps == 4
 
