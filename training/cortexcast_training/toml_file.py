@@ -37,7 +37,7 @@ def read_toml(path: Path | None, kind: type[Settings], flags: dict[str, Any]) ->
             for name in tables:
                 table = table.setdefault(name, {})
                 if not isinstance(table, dict):
-                    raise SettingsError(f"{path}: {name} must be a table")
+                    raise SettingsError(f"{path}: {'.'.join(tables)} must be a table")
             table[last] = value
     try:
         # By way of JSON: of Python's own values, strict models take neither lists as tuples nor tables as models.

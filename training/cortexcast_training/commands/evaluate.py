@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cortexcast_training.recipe_arguments import add_recipe, as_given, read_recipe
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the kinds of models and what each needs."""
     kinds = parser.add_subparsers(dest="kind", required=True)
     meg = kinds.add_parser("meg", help="a model of 'cortexcast train meg'")
-    meg.add_argument("--config", type=Path, required=True, metavar="FILE", help="the recipe that it was trained by")
+    add_recipe(meg, "the recipe that it was trained by")
     meg.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder that it was trained in")
     meg.add_argument("--subjects", type=int, metavar="N", help="simulated ones to judge it on (default 12)")
     meg.add_argument("--duration", type=float, metavar="SECONDS", help="of each; half is judged (default 120)")
@@ -40,10 +42,9 @@ def main(args: argparse.Namespace) -> int:
 
     from cortexcast_training.benchmark import BenchmarkSettings
     from cortexcast_training.evaluate_meg import evaluate
-    from cortexcast_training.recipe import Recipe
     from cortexcast_training.toml_file import read_toml
 
-    recipe = read_toml(args.config, Recipe, {})
+    recipe = read_recipe(args)
     flags = {
         "subjects": args.subjects,
         "duration_s": args.duration,
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     settings = read_toml(None, BenchmarkSettings, flags)
     given = [_given(name, value) for name, value in flags.items() if value is not None]
     given += [f"--also {' '.join(map(str, args.also))}"] if args.also else []
-    command = " ".join([f"cortexcast evaluate meg --config {args.config} --out {args.out}", *given])
+    command = " ".join(["cortexcast evaluate meg", as_given(args), f"--out {args.out}", *given])
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), transient=True) as progress:
         task = progress.add_task("reading")
         card = evaluate(

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cortexcast_training.recipe_arguments import add_recipe, read_recipe
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -16,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the kinds of models and what each needs."""
     kinds = parser.add_subparsers(dest="kind", required=True)
     meg = kinds.add_parser("meg", help="a transformer from EEG to MEG")
-    meg.add_argument("--config", type=Path, required=True, metavar="FILE", help="the recipe, TOML")
+    add_recipe(meg, "the recipe")
     meg.add_argument(
         "--out",
         type=Path,
@@ -29,11 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Train, export, and print what came out."""
     from cortexcast_training.processes import processes
-    from cortexcast_training.recipe import Recipe
-    from cortexcast_training.toml_file import read_toml
     from cortexcast_training.train_meg import BUNDLE, export_trained, train
 
-    recipe = read_toml(args.config, Recipe, {})
+    recipe = read_recipe(args)
     with processes() as here, _Bars(shown=here.rank == 0) as bars:
         trained, fitted = train(recipe, args.out, bars)
     if here.rank > 0:
