@@ -86,11 +86,16 @@ def untrained(recordings: list[Prepared], shape: NetShape, seed: int = 0) -> tup
     return Net(shape, analysis).eval(), units, labels
 
 
+def montages(settings: FitSettings) -> Montages:
+    """Headsets as the server shows them to most nets."""
+    return Montages(settings.montages, "interpolated")
+
+
 def examples(
     net: Net, recordings: list[Prepared], units: Units, settings: FitSettings, states: list[Labels] | None = None
 ) -> Examples:
     """What to train or judge a net by."""
-    worn = Montages(settings.montages).matrices
+    worn = montages(settings).matrices
     sums = [recording_sums(net.adaptation, each, units.eeg, worn) for each in recordings]
     return Examples(Windows(recordings, net.shape.n_tokens), Contexts(sums), states)
 

@@ -92,12 +92,17 @@ class Notch(Strict):
 Filter = Annotated[Butterworth | Notch, Field(discriminator="kind")]
 
 
+Absent = Literal["interpolated", "zero"]
+"""What the model sees of electrodes that it knows and a headset lacks."""
+
+
 class Preprocessing(Strict):
     """What happens to the EEG before the model sees it: resample, then filters in order, then re-reference."""
 
     resample: Resample
     filters: tuple[Filter, ...] = ()
     reference: Literal["average"] = "average"
+    absent: Absent = "interpolated"
 
     @model_validator(mode="after")
     def _inside_nyquist(self) -> Self:

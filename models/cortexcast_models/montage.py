@@ -1,8 +1,8 @@
 """Montage mapping: from the electrodes of any headset to a bundle's canonical montage.
 
 A canonical electrode that the headset has is taken over; every other is interpolated from the headset's good electrodes
-by spherical splines (Perrin et al., 1989, Electroenceph. clin. Neurophysiol. 72:184-187). Each row of the mapping sums
-to one, so the headset's reference drops out when the average reference is taken.
+by spherical splines (Perrin et al., 1989, Electroenceph. clin. Neurophysiol. 72:184-187), or zero, as the bundle wants
+it. Each row that is not zero sums to one, so the headset's reference drops out when the average of these is taken.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import eval_legendre
 
-from cortexcast_models.manifest import Position
+from cortexcast_models.manifest import Absent, Position
 
 MIN_ELECTRODES = 8
 
@@ -43,7 +43,7 @@ class Mapping:
 
     Attributes:
         matrix: float64 ``(n_canonical, n_headset)``; canonical potentials, average reference, from the headset's.
-        interpolated: bool ``(n_canonical,)``: no electrode of the headset lies there.
+        interpolated: bool ``(n_canonical,)``: no electrode of the headset lies there; it is interpolated, or zero.
     """
 
     matrix: NDArray[np.float64]
@@ -62,6 +62,7 @@ class Montage:
             ears (MNE, XDF) or at the centre of the head (idealised caps): the electrodes tell which. Positions that
             lie about a head in neither frame, or are fewer than 8, are left out.
         canonical_names, canonical_positions: the bundle's montage, positions in metres.
+        absent: what the bundle wants of electrodes that the headset lacks.
 
     Raises:
         MontageError: fewer than 8 electrodes can be placed, or they lie at fewer than 8 places; or a canonical
@@ -74,7 +75,9 @@ class Montage:
         positions: Sequence[Position | None],
         canonical_names: Sequence[str],
         canonical_positions: Sequence[Position],
+        absent: Absent = "interpolated",
     ) -> None:
+        self._absent = absent
         self._canonical = _place(canonical_names, canonical_positions)
         lost = ~np.isfinite(self._canonical).all(axis=1)
         if lost.any():
@@ -99,7 +102,8 @@ class Montage:
         """The mapping from the electrodes that are placed and ``good``, a bool ``(n_headset,)``.
 
         Raises:
-            MontageError: fewer than 8 are left, or they lie at fewer than 8 places.
+            MontageError: fewer than 8 are left, or they lie at fewer than 8 places; or others shall be zero, and fewer
+                than 8 lie where a canonical electrode does.
         """
         used = np.flatnonzero(self.placed & good)
         if len(used) < MIN_ELECTRODES:
@@ -109,10 +113,19 @@ class Montage:
         nearness = self._canonical @ electrodes.T
         nearest = nearness.argmax(axis=1)
         interpolated = nearness.max(axis=1) < np.cos(np.radians(_SAME_PLACE_DEG))
-        rows = spline_weights(electrodes, self._canonical)
-        rows[~interpolated] = np.eye(len(used))[nearest[~interpolated]]
+        rows = np.eye(len(used))[nearest]
         matrix = np.zeros((len(self._canonical), len(good)))
-        matrix[:, used] = rows - rows.mean(axis=0)
+        if self._absent == "zero":
+            there = np.flatnonzero(~interpolated)
+            if len(there) < MIN_ELECTRODES:
+                raise MontageError(
+                    f"{len(there)} good channels lie where the model has an electrode, at least {MIN_ELECTRODES} are "
+                    "needed; take a model that interpolates"
+                )
+            matrix[np.ix_(there, used)] = rows[there] - rows[there].mean(axis=0)
+        else:
+            rows[interpolated] = spline_weights(electrodes, self._canonical[interpolated])
+            matrix[:, used] = rows - rows.mean(axis=0)
         return Mapping(matrix, interpolated)
 
 

@@ -92,6 +92,7 @@ class Engine:
                 [channel.position for channel in signal.channels],
                 [electrode.name for electrode in manifest.montage],
                 [electrode.position for electrode in manifest.montage],
+                manifest.preprocessing.absent,
             )
         except MontageError as error:
             raise SignalError(f"stream {signal.name!r}: {error}") from None

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cortexcast_models.montage import Montage, MontageError, standard_name, standard_positions
+from cortexcast_models.manifest import Absent
+from cortexcast_models.montage import MIN_ELECTRODES, Montage, MontageError, standard_name, standard_positions
 
 CANONICAL = (*CAP, "AF3", "AF4", "FC1", "FC2", "CP1", "CP2", "PO3", "PO4", "Oz", "FT9", "TP10")
 POSITIONS = [standard_positions()[name.upper()] for name in CANONICAL]
@@ -23,22 +24,43 @@ def smooth_potential(names: list[str]) -> NDArray[np.float64]:
     return np.asarray(1.0 + 2 * x - y + 0.5 * z + x * y)
 
 
-def by_name(names: list[str]) -> Montage:
-    return Montage(names, [None] * len(names), CANONICAL, POSITIONS)
+def by_name(names: list[str], absent: Absent = "interpolated") -> Montage:
+    return Montage(names, [None] * len(names), CANONICAL, POSITIONS, absent)
 
 
 @given(
     st.lists(st.sampled_from([name.upper() for name in CANONICAL]), min_size=8, unique=True),
     st.lists(st.sampled_from(sorted(standard_positions())), max_size=60),
+    st.sampled_from(["interpolated", "zero"]),
 )
-@settings(max_examples=40, deadline=None)
-def test_a_reference_drops_out_and_common_electrodes_are_taken_over(core: list[str], others: list[str]) -> None:
+@settings(max_examples=60, deadline=None)
+def test_a_reference_drops_out_and_common_electrodes_are_taken_over(
+    core: list[str], others: list[str], absent: Absent
+) -> None:
     names = core + others
-    mapping = by_name(names).mapping(np.ones(len(names), bool))
+    mapping = by_name(names, absent).mapping(np.ones(len(names), bool))
     np.testing.assert_allclose(mapping.matrix @ np.ones(len(names)), 0, atol=1e-9)
     np.testing.assert_allclose(mapping.matrix.sum(axis=0), 0, atol=1e-9)
     shared = [name.upper() in names for name in CANONICAL]
     assert not mapping.interpolated[shared].any()
+
+
+def test_where_the_model_wants_it_what_the_headset_lacks_is_zero() -> None:
+    names = list(CAP)[::2]
+    mapping = by_name(names, "zero").mapping(np.ones(len(names), bool))
+    values = smooth_potential(names)
+    got = mapping.matrix @ values
+    assert not got[mapping.interpolated].any()
+    np.testing.assert_allclose(np.sort(got[~mapping.interpolated]), np.sort(values - values.mean()))
+
+
+def test_of_electrodes_between_those_of_a_model_that_interpolates_nothing_is_made() -> None:
+    own = {standard_name(name) for name in CANONICAL}
+    names = [name for name in sorted(standard_positions()) if name not in own and name.endswith("H")][:20]
+    good = np.ones(len(names), bool)
+    assert by_name(names).mapping(good).interpolated.sum() > len(CANONICAL) - MIN_ELECTRODES
+    with pytest.raises(MontageError, match="take a model that interpolates"):
+        by_name(names, "zero").mapping(good)
 
 
 def test_a_smooth_field_is_interpolated_well() -> None:

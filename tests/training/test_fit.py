@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from disk import full_disk
-from nets import examples, net_shape, untrained
+from nets import examples, montages, net_shape, untrained
 from prepared import hidden_state_recording, noise_recording
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -58,7 +58,7 @@ def run(
     train, held_out = data or subjects()
     net, units, states = untrained(train, net_shape(**changes))
     to_train, to_judge = examples(net, train, units, settings, states), examples(net, held_out, units, settings)
-    return net, fit(net, to_train, to_judge, units, settings, folder, say)
+    return net, fit(net, to_train, to_judge, units, montages(settings), settings, folder, say)
 
 
 def weights(net: Net) -> dict[str, torch.Tensor]:
@@ -213,7 +213,7 @@ class TestErrors:
         net, units, states = untrained([whole], net_shape())
         to_train, to_judge = examples(net, [broken], units, QUICK, states), examples(net, [whole], units, QUICK)
         with pytest.raises(FitError, match=r"the loss is nan at step \d+: lower fit.learning_rate"):
-            fit(net, to_train, to_judge, units, QUICK, tmp_path)
+            fit(net, to_train, to_judge, units, montages(QUICK), QUICK, tmp_path)
 
 
 def test_two_processes_train_the_same_net(tmp_path: Path) -> None:

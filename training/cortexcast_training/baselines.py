@@ -101,7 +101,7 @@ class Population:
         return Linear(_regularised(self.train, self.validation, taps)[0], taps, self.units)
 
     def wearing(self, montage: Floats) -> Population:
-        """Of the same subjects under fewer electrodes, ``montage`` as ``montages.interpolation`` gives it."""
+        """Of the same subjects under fewer electrodes, ``montage`` as ``montages.wearing`` gives it."""
         return Population(
             self.train.seen_through(montage), self.validation.seen_through(montage), self.units, self.rate_hz
         )

@@ -168,7 +168,8 @@ def _before(
         parity=candidate.model.parity(),
     )
     models = {name: other.model for name, other in others.items()}
-    return contestants(candidate.model, population, electrodes, models), streaming
+    absent = candidate.model.manifest.preprocessing.absent
+    return contestants(candidate.model, population, electrodes, absent, models), streaming
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cortexcast_models.manifest import Absent
 from cortexcast_training import metrics
 from cortexcast_training.baselines import Population, fir_taps, minimum_norm, own, zero
 from cortexcast_training.experiment import CODES, condition
 from cortexcast_training.held_out import BAYES, HeldOut
 from cortexcast_training.leadfield import helmet, is_magnetometer
-from cortexcast_training.montages import MONTAGES, interpolation
+from cortexcast_training.montages import MONTAGES, wearing
 from cortexcast_training.results import Topography, Trace
 from cortexcast_training.streamed import Estimates, Method
 
@@ -56,13 +57,14 @@ def contestants(
     model: Method,
     population: Population,
     montages: Iterable[int] = MONTAGES,
+    absent: Absent = "interpolated",
     others: Mapping[str, Method] | None = None,
 ) -> Contestants:
     """Fit all that is fitted to training data."""
     linear = population.methods()
     worn = {}
     for n in montages:
-        matrix = interpolation(n)
+        matrix = wearing(n, absent)
         worn[n] = matrix, population.wearing(matrix).linear(fir_taps(population.rate_hz))
     methods = {"zero": zero, "minimum norm": minimum_norm(), **linear}
     return Contestants(model, population, methods, worn, others or {})

@@ -85,6 +85,7 @@ def fit(
     train: Examples,
     held_out: Examples,
     units: Units,
+    montages: Montages,
     settings: FitSettings,
     folder: Path,
     say: Callable[[Progress], None] = lambda _: None,
@@ -95,9 +96,10 @@ def fit(
 
     Args:
         net: as analysis left it.
-        train: to train on; its contexts know the headsets of the settings, as ``Montages`` has them.
+        train: to train on; its contexts know the headsets of ``montages``.
         held_out: likewise of other subjects, to know when to stop.
         units: of the training data.
+        montages: that are worn while training.
         settings: how.
         folder: of this run.
         say: hears of every step.
@@ -111,7 +113,7 @@ def fit(
             torch.set_num_threads(settings.threads or max(1, len(os.sched_getaffinity(0)) // here.n))
         if settings.batch % here.n:
             raise FitError(f"a batch of {settings.batch} windows cannot be shared by {here.n} processes")
-        return _Run(net, train, held_out, units, settings, folder, here).to_the_end(say)
+        return _Run(net, train, held_out, units, montages, settings, folder, here).to_the_end(say)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class _Run:
         train: Examples,
         held_out: Examples,
         units: Units,
+        montages: Montages,
         settings: FitSettings,
         folder: Path,
         here: Processes,
@@ -151,7 +154,7 @@ class _Run:
             lr=settings.learning_rate,
         )
         self.n_steps = max(1, settings.n_windows // settings.batch)
-        self.montages = Montages(settings.montages)
+        self.montages = montages
         self.eeg_unit = units.eeg
         self.meg_unit = torch.from_numpy(units.meg[:, np.newaxis]).float().to(here.device)
         self.step, self.seconds, self.explained = 0, 0.0, 0.0
@@ -266,7 +269,7 @@ class _Run:
         for some in np.array_split(numbers, max(1, len(numbers) // self.settings.batch)):
             eeg, meg, context = self._batch(self.held_out, some, np.zeros(len(some), np.int64), rng)
             with self._autocast():
-                parts, _, _ = self.net.streamed(eeg, context)
+                parts, _ = self.net.streamed(eeg, context)
             estimate = self.net.estimate(_single(parts)).meg[:, 0]
             target = self.net.tokens(meg)[:, token]
             error += float((estimate - target).square().sum())

@@ -95,7 +95,7 @@ def simulated_held_out(subject: Simulated, settings: PrepareSettings, lookahead:
     simulation = simulate(head, sources, data.recording, subject.seed)
     recording = as_recording(subject.subject, head, simulation)
     prepared = prepare(recording, settings)
-    to_montage = montage_map(recording)
+    to_montage = montage_map(recording, settings.preprocessing.absent)
     hop, rate_hz = settings.hop, prepared.rate_hz
     preprocessor = Preprocessor(settings.preprocessing, RATE_HZ, len(simulation.eeg), hop)
     blocks = preprocessor.push(simulation.eeg - simulation.artefact_eeg)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cortexcast_models.manifest import Absent
 from cortexcast_models.montage import Montage
 from cortexcast_training.leadfield import CAP
 from cortexcast_training.manifest_fields import montage
@@ -34,14 +35,14 @@ MONTAGES: dict[int, tuple[str, ...]] = {
 """Electrode names by their number."""
 
 
-def interpolation(n_electrodes: int) -> NDArray[np.float64]:
+def wearing(n_electrodes: int, absent: Absent) -> NDArray[np.float64]:
     """What the canonical montage shows when only that montage is worn: ``(70, 70)``, from the canonical potentials.
 
-    It is what the server does with such a headset: splines, then the average reference.
+    It is what the server does with such a headset, average reference included.
     """
     places = [tuple(electrode["position"]) for electrode in montage()]
     worn = np.isin(CAP, MONTAGES[n_electrodes])
-    return Montage(CAP, places, CAP, places).mapping(worn).matrix
+    return Montage(CAP, places, CAP, places, absent).mapping(worn).matrix
 
 
 class Montages:
@@ -49,16 +50,17 @@ class Montages:
 
     Args:
         shares: by number of electrodes, as in ``FitSettings``.
+        absent: what the net sees of electrodes that are not worn.
 
     Attributes:
         shares: ``(n_headsets,)``, which add up to one.
-        matrices: ``(n_headsets, n_electrodes, n_electrodes)``, the ``interpolation`` of each.
+        matrices: ``(n_headsets, n_electrodes, n_electrodes)``, as ``wearing`` gives each.
     """
 
-    def __init__(self, shares: Mapping[Headset, float]) -> None:
+    def __init__(self, shares: Mapping[Headset, float], absent: Absent) -> None:
         numbers = sorted(shares, key=int, reverse=True)
         self.shares = np.array([shares[n] for n in numbers]) / sum(shares.values())
-        self.matrices = torch.from_numpy(np.stack([interpolation(int(n)) for n in numbers])).float()
+        self.matrices = torch.from_numpy(np.stack([wearing(int(n), absent) for n in numbers])).float()
 
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The number of the headset for each of ``n`` windows."""

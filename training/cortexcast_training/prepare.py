@@ -7,13 +7,14 @@ out of the EEG, since a headset has no such channels.
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt, field_validator
 
-from cortexcast_models.manifest import Butterworth, Notch, Preprocessing, Resample, Strict
+from cortexcast_models.manifest import Absent, Butterworth, Notch, Preprocessing, Resample, Strict
 from cortexcast_models.montage import Montage, MontageError
 from cortexcast_models.preprocessing import Preprocessor
 from cortexcast_training.leadfield import CAP
@@ -25,23 +26,36 @@ from cortexcast_training.windows import Prepared
 Floats = NDArray[np.float64]
 
 
+_PREPROCESSING = Preprocessing(
+    resample=Resample(kind="resample", rate_hz=200.0, passband_hz=45.0),
+    filters=(
+        Butterworth(kind="highpass", hz=1.0, order=2),
+        Butterworth(kind="lowpass", hz=40.0, order=4),
+        Notch(kind="notch", hz=50.0, q=5.0),
+        Notch(kind="notch", hz=60.0, q=5.0),
+    ),
+)
+
+
 class PrepareSettings(Strict):
     """How recordings are prepared. A model keeps the preprocessing and the hop in its manifest."""
 
-    preprocessing: Preprocessing = Preprocessing(
-        resample=Resample(kind="resample", rate_hz=200.0, passband_hz=45.0),
-        filters=(
-            Butterworth(kind="highpass", hz=1.0, order=2),
-            Butterworth(kind="lowpass", hz=40.0, order=4),
-            Notch(kind="notch", hz=50.0, q=5.0),
-            Notch(kind="notch", hz=60.0, q=5.0),
-        ),
-    )
+    preprocessing: Preprocessing = _PREPROCESSING
+    """What a recipe leaves out of it is as here."""
     hop: PositiveInt = 8
     settle_s: NonNegativeFloat = 2.0
     """At the beginning, not used: the filters settle."""
     regress_artifacts: bool = True
     """Take out of the MEG what is linear in EOG and ECG."""
+
+    @field_validator("preprocessing", mode="before")
+    @classmethod
+    def _completed(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        # By way of JSON, as in ``read_toml``.
+        whole = {**_PREPROCESSING.model_dump(mode="json"), **given}
+        return Preprocessing.model_validate_json(json.dumps(whole))
 
 
 def prepare(recording: Recording, settings: PrepareSettings) -> Prepared:
@@ -50,7 +64,7 @@ def prepare(recording: Recording, settings: PrepareSettings) -> Prepared:
     Raises:
         RecordingError: its electrodes cannot be mapped, or nothing good is left.
     """
-    to_montage = montage_map(recording)
+    to_montage = montage_map(recording, settings.preprocessing.absent)
     to_helmet = virtual_helmet_map(recording.dev_head_t, recording.good_sensors)
     signals = [recording.eeg, recording.meg, recording.artifacts]
     if recording.true_meg is not None:
@@ -92,7 +106,7 @@ def prepare(recording: Recording, settings: PrepareSettings) -> Prepared:
     )
 
 
-def montage_map(recording: Recording) -> Floats:
+def montage_map(recording: Recording, absent: Absent) -> Floats:
     """What the canonical montage shows, from what the recording's good electrodes saw: ``(70, n_electrodes)``, V.
 
     Raises:
@@ -100,7 +114,7 @@ def montage_map(recording: Recording) -> Floats:
     """
     try:
         places = [tuple(electrode["position"]) for electrode in montage()]
-        worn = Montage(recording.electrodes, recording.positions, CAP, places)
+        worn = Montage(recording.electrodes, recording.positions, CAP, places, absent)
         return worn.mapping(recording.good_electrodes).matrix
     except MontageError as error:
         raise RecordingError(f"{recording.name}: {error}") from None
