@@ -118,23 +118,33 @@ def test_directions_are_those_in_which_recordings_differ() -> None:
     covariances_ = np.stack([mean_covariance(each, UNIT) for each in RECORDINGS])
     mean, directions = covariance_directions(covariances_, 5)
     assert np.trace(mean) == pytest.approx(1.0, rel=1e-4)
-    along = (covariances_ - mean).reshape(3, -1) @ directions.reshape(5, -1).T
-    np.testing.assert_allclose(along.T @ along / 3, np.diag([1, 1, 0, 0, 0]), atol=1e-3)
+    along = (covariances_ - mean).reshape(3, -1) @ directions.reshape(6, -1).T
+    np.testing.assert_allclose((along**2).mean(axis=0), [1, 1, 0, 0, 0, 1], atol=1e-3)
+    np.testing.assert_allclose(along[:, :2].T @ along[:, :2] / 3, np.eye(2), atol=1e-3)
+
+
+def test_more_noise_is_no_other_head() -> None:
+    covariances_ = np.stack([mean_covariance(each, UNIT) for each in RECORDINGS])
+    mean, directions = covariance_directions(covariances_, 5)
+    noise = (np.eye(70) - 1 / 70) / 69
+    along = (0.5 * (noise - mean)).ravel() @ directions.reshape(6, -1).T
+    np.testing.assert_allclose(along[:-1], 0, atol=1e-4)
+    assert along[-1] > 5
 
 
 @torch.no_grad()
 def test_of_whom_nothing_is_known_is_taken_to_be_average(net: Net) -> None:
     eeg = torch.randn(2, 70, 48, generator=torch.Generator().manual_seed(0))
-    context = Context(100 * torch.ones(2, 5), torch.full((2, 1), 100.0))
+    context = Context(100 * torch.ones(2, 6), torch.full((2, 1), 100.0))
     plain, adapted = net(eeg).components, net(eeg, context).components
     assert (adapted - plain).abs().max() > 0.01 * plain.abs().max()
-    torch.testing.assert_close(net(eeg, Context(torch.zeros(2, 5), torch.zeros(2, 1))).components, plain)
+    torch.testing.assert_close(net(eeg, net.adaptation.nothing_known(2)).components, plain)
 
 
 @torch.no_grad()
 def test_what_is_beyond_all_heads_is_not_believed(adaptation: Adaptation) -> None:
     def mixed(size: float) -> float:
-        features = torch.zeros(1, 5)
+        features = torch.zeros(1, 6)
         features[0, 0] = size * 1e6
         return float((adaptation(Context(features, torch.tensor([[1e6]]))).eeg - adaptation.eeg_always).norm())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import mne
 import numpy as np
 import pytest
 from nets import ABOUT, disturbed, net_shape, shown_heads, untrained
@@ -27,16 +28,22 @@ SHAPE = net_shape(n_sensors=306, lookahead=2, n_components=8)
 def trained() -> Trained:
     recording = hidden_state_recording(100, 0, n_sensors=306)
     net, units, _ = untrained([recording], SHAPE)
-    hop = Hop(disturbed(net, 0.1), Novelty(SHAPE), units).eval()
+    hop = Hop(disturbed(net, 0.1), Novelty(SHAPE, 2), units).eval()
     window = np.ascontiguousarray(recording.eeg[: SHAPE.n_tokens * SHAPE.token].T)
-    return Trained(hop, ("sub-00",), ("sub-90",), window)
+    return Trained(hop, ("sub-00",), ("sub-90",), window, simulated=True)
 
 
 @pytest.fixture(scope="module")
 def model(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    files = {FILE: pack_trained(trained)}
-    export(folder, trained.hop, PrepareSettings().preprocessing, trained.golden_eeg, ABOUT, files)
+    export(
+        folder,
+        trained.hop,
+        PrepareSettings().preprocessing,
+        trained.golden_eeg,
+        ABOUT,
+        lambda graph: {FILE: pack_trained(trained, graph)},
+    )
     return folder
 
 
@@ -105,12 +112,19 @@ def test_where_nothing_is_gained_nothing_is_written(
 def test_what_is_wrong_is_one_line(
     recording: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def holding(kind: str) -> str:
+        path = recording.with_name(f"sub-{kind}_meg.fif")
+        mne.io.read_raw_fif(recording, verbose="error").pick(kind).save(path, verbose="error")
+        return str(path)
+
     out = str(tmp_path / "mine")
     for arguments, message in (
         (["missing.fif", "--model", str(model)], "missing.fif is not there"),
         ([str(recording), "--model", "meg-leadfield"], "holds no trained.pt and cannot be calibrated"),
         ([str(recording), "--model", "nothing"], "no bundle 'nothing'"),
         ([str(recording), "--model", str(model), "--name", "Not A Name"], "'Not A Name' cannot name a bundle"),
+        ([holding("eeg"), "--model", str(model)], "has no MEG channels: a simultaneous recording of EEG and MEG"),
+        ([holding("meg"), "--model", str(model)], "has no EEG channels: a simultaneous recording of EEG and MEG"),
     ):
         assert main(["calibrate", *arguments, "--out", out]) == 1
         said = capsys.readouterr().err

@@ -22,7 +22,7 @@ N_SENSORS = 306
 def test_a_subject_is_judged_at_each_length() -> None:
     shape = net_shape(N_SENSORS, n_layers=1)
     net, units, _ = untrained([hidden_state_recording(600, seed, N_SENSORS) for seed in range(2)], shape)
-    trained = Trained(Hop(net, Novelty(shape), units), (), (), np.zeros((70, 48), np.float32))
+    trained = Trained(Hop(net, Novelty(shape, 2), units), (), (), np.zeros((70, 48), np.float32), simulated=True)
     test = hidden_state_recording(200, 8, N_SENSORS)
     judged = np.ones(len(test.eeg), bool)
     judged[:100] = judged[-40:] = False

@@ -19,8 +19,10 @@ from cortexcast_training import transformer_bundle
 from cortexcast_training.checkpoint import CheckpointError
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.prepare import PrepareSettings
+from cortexcast_training.recipe import BundleSettings, Recipe, RecordedData
 from cortexcast_training.scaling import Units
-from cortexcast_training.trained import FILE, Trained, load_trained, save_trained
+from cortexcast_training.train_meg import about
+from cortexcast_training.trained import FILE, Trained, load_trained, pack_trained, save_trained
 from cortexcast_training.transformer_bundle import TOLERANCE, ExportError, Hop, export
 
 SHAPE = net_shape(n_sensors=306, lookahead=2, n_components=8)
@@ -37,7 +39,7 @@ def eeg() -> NDArray[np.float32]:
 def hop() -> Hop:
     recording = hidden_state_recording(100, 0, n_sensors=306)
     net, units, _ = untrained([recording], SHAPE)
-    novelty = Novelty(SHAPE)
+    novelty = Novelty(SHAPE, 2)
     torch.nn.init.normal_(novelty.mean, std=0.1, generator=torch.Generator().manual_seed(0))
     return Hop(disturbed(net, 0.1), novelty, Units(units.eeg, units.meg * np.linspace(0.5, 2, 306))).eval()
 
@@ -142,21 +144,53 @@ def test_a_graph_that_computes_something_else_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_recordings_in_a_folder_that_were_simulated_are_said_to_be(
+    hop: Hop, eeg: NDArray[np.float32], simulated: bool
+) -> None:
+    data = RecordedData(folder="/data/study", validation=("sub-02",))
+    recipe = Recipe(recordings=data, bundle=BundleSettings(name="mine", description="my own"))
+    said = about(recipe, Trained(hop, ("sub-01",), ("sub-02",), eeg[:, :WINDOW], simulated))
+    assert said.trained_on == ("simulated" if simulated else "recorded")
+    assert said.intended_use.startswith("Trained on simulation") == simulated
+    assert (said.data, said.licence) == (("study",), "that of the recordings")
+
+
 class TestTrained:
     def test_what_is_saved_comes_back(self, hop: Hop, eeg: NDArray[np.float32], tmp_path: Path) -> None:
-        save_trained(tmp_path, Trained(hop, ("sub-00",), ("sub-01", "sub-02"), eeg[:, :WINDOW]))
+        save_trained(tmp_path, Trained(hop, ("sub-00",), ("sub-01", "sub-02"), eeg[:, :WINDOW], simulated=True))
         loaded = load_trained(tmp_path)
         window, memory = torch.from_numpy(eeg[:, 40 : 40 + WINDOW].copy()), remembered(hop, eeg[:, :40])
         with torch.no_grad():
             for given, expected in zip(loaded.hop(window, memory), hop(window, memory), strict=True):
                 assert deviation(given.numpy(), expected.numpy()) < TOLERANCE
+        assert loaded.simulated
         assert (loaded.train_subjects, loaded.validation_subjects) == (("sub-00",), ("sub-01", "sub-02"))
         assert np.array_equal(loaded.golden_eeg, eeg[:, :WINDOW])
         assert loaded.units.eeg == pytest.approx(hop.eeg_unit.item())
         np.testing.assert_allclose(loaded.units.meg, hop.meg_unit.numpy())
 
+    def test_beside_its_graph_it_is_small_and_the_same(
+        self, hop: Hop, eeg: NDArray[np.float32], tmp_path: Path
+    ) -> None:
+        trained = Trained(hop, ("sub-00",), ("sub-01",), eeg[:, :WINDOW], simulated=True)
+        save_trained(tmp_path, trained)
+        bundle, _ = export(
+            tmp_path / "bundle",
+            hop,
+            PrepareSettings().preprocessing,
+            trained.golden_eeg,
+            ABOUT,
+            lambda graph: {FILE: pack_trained(trained, graph)},
+        )
+        in_bundle = bundle.directory / FILE
+        assert in_bundle.stat().st_size < 0.5 * (tmp_path / FILE).stat().st_size
+        loaded = load_trained(bundle.directory)
+        for name, tensor in hop.state_dict().items():
+            assert torch.equal(loaded.hop.state_dict()[name], tensor)
+
     def test_a_damaged_one_is_told(self, hop: Hop, eeg: NDArray[np.float32], tmp_path: Path) -> None:
-        save_trained(tmp_path, Trained(hop, (), (), eeg[:, :WINDOW]))
+        save_trained(tmp_path, Trained(hop, (), (), eeg[:, :WINDOW], simulated=False))
         content = (tmp_path / FILE).read_bytes()
         (tmp_path / FILE).write_bytes(content[:-2000])
         with pytest.raises(CheckpointError, match=r"trained\.pt is damaged"):

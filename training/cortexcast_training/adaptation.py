@@ -20,7 +20,7 @@ from torch import Tensor, nn
 FADING_TOKENS = 7500
 """Tokens after which their share in the memory has fallen to 1/e: five minutes of 40 ms each."""
 
-_PRIOR_TOKENS = 100.0
+PRIOR_TOKENS = 100.0
 """Of EEG as it is on average, that each memory begins with: four seconds."""
 
 _UNUSUAL = 4.0
@@ -34,8 +34,8 @@ class Context(NamedTuple):
     """What the EEG of wearers has shown so far.
 
     Attributes:
-        features: ``(batch, n_features)``: along each direction, the sum over tokens of how far their covariance is from
-            the average.
+        features: ``(batch, n_features + 1)``: along each direction, the sum over tokens of how far their covariance is
+            from the average.
         tokens: ``(batch, 1)``, how many.
     """
 
@@ -60,7 +60,8 @@ class HeadStatistics(NamedTuple):
 
     Attributes:
         mean: ``(n_electrodes, n_electrodes)``, the average covariance, its trace one.
-        directions: ``(n_features, n_electrodes, n_electrodes)``, in which it varies, by one standard deviation.
+        directions: ``(n_features + 1, n_electrodes, n_electrodes)``, in which it varies, by one standard deviation; the
+            last is that of more noise at all electrodes, which tells nothing of a head.
         strengths: ``(n_modes, n_features)``: what a standard deviation of each feature tells of each mode.
         eeg_modes: ``(n_modes, n_electrodes, n_electrodes)``, and
         field_modes: ``(n_modes, n_components, n_components)``: mixtures that vary together.
@@ -84,11 +85,16 @@ class Adaptation(nn.Module):
 
     mean: Tensor
     directions: Tensor
+    upper: Tensor
 
     def __init__(self, heads: HeadStatistics) -> None:
         super().__init__()
         self.register_buffer("mean", torch.from_numpy(heads.mean))
-        self.register_buffer("directions", torch.from_numpy(heads.directions))
+        # Covariances are symmetric, so one triangle tells all.
+        row, column = torch.triu_indices(*heads.mean.shape)
+        twice = torch.where(row == column, 1.0, 2.0)
+        self.register_buffer("directions", twice * torch.from_numpy(heads.directions)[:, row, column])
+        self.register_buffer("upper", row * len(heads.mean) + column, persistent=False)
         self.strengths = nn.Parameter(torch.from_numpy(heads.strengths).clone())
         self.eeg_modes = nn.Parameter(torch.from_numpy(heads.eeg_modes).clone())
         self.field_modes = nn.Parameter(torch.from_numpy(heads.field_modes).clone())
@@ -103,7 +109,7 @@ class Adaptation(nn.Module):
 
     def forward(self, context: Context) -> Mixtures:
         """The mixtures that these heads need; the same for all of which nothing is known."""
-        features = context.features / (context.tokens + _PRIOR_TOKENS)
+        features = (context.features / (context.tokens + PRIOR_TOKENS))[:, :-1]
         unusual = (features * features).mean(dim=1, keepdim=True) / _UNUSUAL
         strength = (features @ self.strengths.T) / (1 + unusual * unusual)
         each = ((self.eeg_always, self.eeg_modes), (self.fields_always, self.field_modes))
@@ -132,7 +138,7 @@ class Adaptation(nn.Module):
     def features(self, summed: Tensor, tokens: Tensor) -> Tensor:
         """Of sums of covariances ``(..., n_electrodes, n_electrodes)``, of so many tokens ``(...)``."""
         away = summed - tokens[..., None, None] * self.mean
-        return away.flatten(-2) @ self.directions.flatten(1).T
+        return away.flatten(-2).index_select(-1, self.upper) @ self.directions.T
 
 
 def covariances(tokens: Tensor) -> Tensor:

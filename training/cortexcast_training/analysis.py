@@ -41,7 +41,6 @@ class Analysed:
         analysis: what the net knows.
         labels: of each recording, the state of each hop.
         contexts: of each recording, what ``recording_sums`` gives.
-        components: ``(n_electrodes - 1, n_electrodes)``, gives white EEG.
     """
 
     settings: str
@@ -49,7 +48,6 @@ class Analysed:
     analysis: Analysis
     labels: Sequence[Labels]
     contexts: Sequence[Tensor]
-    components: Floats
 
 
 def analyse(
@@ -146,7 +144,6 @@ def save_analysed(path: Path, analysed: Analysed) -> None:
         "heads": heads,
         "labels": [torch.from_numpy(each) for each in analysed.labels],
         "contexts": list(analysed.contexts),
-        "components": torch.from_numpy(analysed.components),
     }
     save_state(path, state)
 
@@ -168,7 +165,6 @@ def load_analysed(path: Path) -> Analysed:
         ),
         labels=[each.numpy() for each in state["labels"]],
         contexts=state["contexts"],
-        components=state["components"].numpy(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,19 +69,22 @@ def calibrate_bundle(
             f"calibration gains nothing that is sure: by cross-validation it explains {gain.before.mean():.3f} of the "
             f"variance before and {gain.after.mean():.3f} after: use {manifest.name} as it is, or record longer"
         )
+    is_simulated = all(was_simulated for _, was_simulated in read)
     subjects = tuple(sorted({f"{each.subject} (calibrated to)" for each in prepared}))
+    novelty = deepcopy(trained.hop.novelty)
+    novelty.know(own.context)
     mine = replace(
         trained,
-        hop=Hop(calibrated.net, trained.hop.novelty, units),
+        hop=Hop(calibrated.net, novelty, units),
         train_subjects=(*trained.train_subjects, *subjects),
+        simulated=trained.simulated and is_simulated,
     )
     good_s = float(sum(each.good.sum() * each.hop / each.rate_hz for each in prepared))
-    is_simulated = all(was_simulated for _, was_simulated in read)
     about = About(
         name=name,
         version=manifest.version,
         description=f"{manifest.description}; calibrated to one head",
-        trained_on=manifest.trained_on if is_simulated else "recorded",
+        trained_on="simulated" if mine.simulated else "recorded",
         data=(*(manifest.training.data if manifest.training else ()), *(f"calibrated on {file}" for file, _ in read)),
         train_subjects=mine.train_subjects,
         held_out_subjects=mine.validation_subjects,
@@ -89,8 +93,14 @@ def calibrate_bundle(
         intended_use=f"For the wearer that it was calibrated to. {manifest.intended_use}",
         metrics=_metrics(gain, command),
     )
-    files = {FILE: pack_trained(mine)}
-    written, _ = export(out, mine.hop, manifest.preprocessing, mine.golden_eeg, about, files)
+    written, _ = export(
+        out,
+        mine.hop,
+        manifest.preprocessing,
+        mine.golden_eeg,
+        about,
+        lambda graph: {FILE: pack_trained(mine, graph)},
+    )
     return written, calibrated, good_s
 
 

@@ -90,15 +90,27 @@ def covariance_directions(covariances: Singles, n: int) -> tuple[Singles, Single
         n: directions; those that the recordings do not have are zero.
 
     Returns:
-        ``(n_electrodes, n_electrodes)`` and ``(n, n_electrodes, n_electrodes)``.
+        ``(n_electrodes, n_electrodes)`` and ``(n + 1, n_electrodes, n_electrodes)``. The last direction is that of more
+        noise at all electrodes, to which the others are orthogonal: it is no other head.
     """
     mean = covariances.mean(axis=0)
     away = (covariances - mean).reshape(len(covariances), -1).astype(np.float64)
-    _, sizes, rows = np.linalg.svd(away, full_matrices=False)
+    noise = (_noise(len(mean)) - mean).ravel()
+    noise /= np.linalg.norm(noise)
+    along_noise = away @ noise
+    _, sizes, rows = np.linalg.svd(away - np.outer(along_noise, noise), full_matrices=False)
     there = np.flatnonzero(sizes[:n] > _SMALLEST_SIZE * sizes[0])
-    directions = np.zeros((n, mean.size), np.float32)
+    directions = np.zeros((n + 1, mean.size), np.float32)
     directions[there] = np.sqrt(len(covariances)) * rows[there] / sizes[there, np.newaxis]
-    return mean, directions.reshape(n, *mean.shape)
+    spread = np.sqrt(np.mean(along_noise**2))
+    if spread > _SMALLEST_SIZE * np.linalg.norm(mean):
+        directions[-1] = noise / spread
+    return mean, directions.reshape(n + 1, *mean.shape)
+
+
+def _noise(n_electrodes: int) -> NDArray[np.float64]:
+    """The covariance of independent noise, alike at all electrodes, average referenced; its trace one."""
+    return (np.eye(n_electrodes) - 1 / n_electrodes) / (n_electrodes - 1)
 
 
 def _summed(recording: Prepared, eeg_unit: float, worn: Tensor, hops: slice) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,8 @@ def head_statistics(
         strengths.append(_strengths(recording, found, units, basis, unmoved, moved))
     say(len(recordings), len(recordings))
     mean, directions = covariance_directions(np.stack(covariances), n_features)
-    features = (np.stack(covariances) - mean).reshape(len(recordings), -1) @ directions.reshape(n_features, -1).T
+    of_heads = directions[:-1].reshape(n_features, -1)
+    features = (np.stack(covariances) - mean).reshape(len(recordings), -1) @ of_heads.T
     return HeadStatistics(
         mean,
         directions,

@@ -161,10 +161,10 @@ class Net(nn.Module):
             context: of the wearers; None: nothing is known of them.
         """
         n = self.shape.n_tokens - self.shape.lookahead
-        parts, _, _ = self._parts(eeg, context, slice(0, n))
+        parts, _ = self._parts(eeg, context, slice(0, n))
         return parts
 
-    def streamed(self, eeg: Tensor, context: Context | None = None) -> tuple[Parts, Tensor, Tensor]:
+    def streamed(self, eeg: Tensor, context: Context | None = None) -> tuple[Parts, Tensor]:
         """The last of these tokens: all that a server needs.
 
         Args:
@@ -172,31 +172,30 @@ class Net(nn.Module):
             context: as for ``forward``.
 
         Returns:
-            The parts of its estimate; the EEG as the transformer reads it, mixed and divided by the window's RMS; and
-            what the transformer makes of this token, ``(batch, 1, width)``.
+            The parts of its estimate, and what the transformer makes of it, ``(batch, 1, width)``.
         """
         last = self.shape.n_tokens - self.shape.lookahead
         return self._parts(eeg, context, slice(last - 1, last))
 
-    def _parts(self, eeg: Tensor, context: Context | None, wanted: slice) -> tuple[Parts, Tensor, Tensor]:
-        """The parts of the estimate of these tokens, what the transformer reads, and what it makes of them."""
+    def _parts(self, eeg: Tensor, context: Context | None, wanted: slice) -> tuple[Parts, Tensor]:
+        """The parts of the estimate of these tokens, and what the transformer makes of them."""
         shape, taps = self.shape, self.taps
         # As it was recorded: a mixture must not change how large the EEG is taken to be.
         rms = self.rms(eeg)
         mixtures = self.adaptation(self.adaptation.nothing_known(len(eeg)) if context is None else context)
         eeg = eeg + mixtures.eeg @ eeg
-        scaled = eeg / rms
-        hidden = self.hidden(scaled, wanted)
-        read = slice(wanted.start * shape.token, wanted.stop * shape.token + taps.back + taps.ahead)
-        linear = self.tokens(self.filter(functional.pad(eeg, (taps.back, taps.ahead))[:, :, read]))
+        hidden = self.hidden(eeg / rms, wanted)
+        begin, end = wanted.start * shape.token, wanted.stop * shape.token
+        around = functional.pad(eeg, (taps.back, taps.ahead))[:, :, begin : end + taps.back + taps.ahead]
+        linear = self.tokens(self.filter(around))
         weights = self.gate(hidden).softmax(dim=-1)
         # Products of matrices and of numbers, here and below: as einsum and square, ONNX Runtime takes thrice as long.
         mixed = (weights @ self.experts.flatten(1)).unflatten(2, self.experts.shape[1:])
         residual = self.residual(hidden).unflatten(2, (shape.n_components, shape.token))
-        components = linear + mixed @ self.tokens(eeg)[:, wanted] + rms.unsqueeze(1) * residual
+        components = linear + mixed @ self.tokens(eeg[:, :, begin:end]) + rms.unsqueeze(1) * residual
         components = components + mixtures.fields.unsqueeze(1) @ components
         variance = rms.square() * self.log_variance(hidden.detach()).exp()
-        return Parts(weights, components, variance), scaled, hidden
+        return Parts(weights, components, variance), hidden
 
     def hidden(self, scaled: Tensor, wanted: slice) -> Tensor:
         """What the transformer makes of the wanted tokens in their window, ``(batch, n, width)``.

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cortexcast_models.bundle import Bundle
 from cortexcast_training import scaling
@@ -23,10 +22,10 @@ from cortexcast_training.head_statistics import head_statistics
 from cortexcast_training.leadfield import CAP, is_magnetometer
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
-from cortexcast_training.novelty import Novelty
+from cortexcast_training.novelty import Novelty, Seen
 from cortexcast_training.processes import processes
 from cortexcast_training.recipe import Recipe
-from cortexcast_training.scaling import Units, whitener
+from cortexcast_training.scaling import Units
 from cortexcast_training.states import find_states
 from cortexcast_training.trained import FILE, Trained, pack_trained, save_trained
 from cortexcast_training.transformer_bundle import About, Hop, export
@@ -40,7 +39,7 @@ TRAIN, VALIDATION = f"{WINDOWS}/train", f"{WINDOWS}/validation"
 _USE = "Estimates the part of MEG that EEG predicts. It holds no more information than the EEG. Not for clinical use."
 _SIMULATED_USE = f"Trained on simulation alone, for trying out and as a start for calibration. {_USE}"
 
-_NOVELTY_WINDOWS = 4096
+_NOVELTY_WINDOWS = 16_384
 _NOVELTY_SEED = 2**33
 
 
@@ -76,23 +75,23 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         units = analysed.units
         torch.manual_seed(recipe.fit.seed)
         net = Net(shape, analysed.analysis)
-        montages = Montages(recipe.fit.montages)
+        montages = _montages(recipe)
         train_examples = Examples(Windows(train_data, shape.n_tokens), Contexts(analysed.contexts), analysed.labels)
         held_out = Examples(
             Windows(validation_data, shape.n_tokens),
             Contexts([recording_sums(net.adaptation, each, units.eeg, montages.matrices) for each in validation_data]),
         )
-        fitted = fit(net, train_examples, held_out, units, recipe.fit, folder, listener.fitting)
+        fitted = fit(net, train_examples, held_out, units, montages, recipe.fit, folder, listener.fitting)
         net = net.cpu().eval()
-        novelty = Novelty(shape)
-        novelty.calibrate(
-            analysed.components,
-            _features(net, novelty, train_examples, units, montages, recipe.fit.seed),
-            _features(net, novelty, held_out, units, montages, recipe.fit.seed),
-        )
+        novelty = Novelty(shape, len(montages.shares))
+        novelty.calibrate(*(_seen(net, some, units, montages, recipe.fit.seed) for some in (train_examples, held_out)))
         golden_eeg, _ = held_out.windows.take([len(held_out.windows) // 2])
         trained = Trained(
-            Hop(net, novelty, units), _names(train_data), _names(validation_data), np.ascontiguousarray(golden_eeg[0])
+            Hop(net, novelty, units),
+            _names(train_data),
+            _names(validation_data),
+            np.ascontiguousarray(golden_eeg[0]),
+            simulated=any(recording.true_meg is not None for recording in train_data),
         )
         if here.rank == 0:
             save_trained(folder, trained)
@@ -104,21 +103,30 @@ def export_trained(directory: Path, recipe: Recipe, trained: Trained) -> tuple[B
 
     The bundle holds the model itself too, so that it can be calibrated.
     """
-    simulated = recipe.recordings is None
-    about = About(
+    return export(
+        directory,
+        trained.hop,
+        recipe.prepare.preprocessing,
+        trained.golden_eeg,
+        about(recipe, trained),
+        lambda graph: {FILE: pack_trained(trained, graph)},
+    )
+
+
+def about(recipe: Recipe, trained: Trained) -> About:
+    """What the bundle of a recipe's model says of itself."""
+    return About(
         name=recipe.bundle.name,
         version=recipe.bundle.version,
         description=recipe.bundle.description,
-        trained_on="simulated" if simulated else "recorded",
+        trained_on="simulated" if trained.simulated else "recorded",
         data=("simulated by cortexcast",) if recipe.recordings is None else (Path(recipe.recordings.folder).name,),
         train_subjects=trained.train_subjects,
         held_out_subjects=trained.validation_subjects,
         built_by="cortexcast train meg",
-        licence="BSD-3-Clause" if simulated else "that of the recordings",
-        intended_use=_SIMULATED_USE if simulated else _USE,
+        licence="BSD-3-Clause" if recipe.recordings is None else "that of the recordings",
+        intended_use=_SIMULATED_USE if trained.simulated else _USE,
     )
-    files = {FILE: pack_trained(trained)}
-    return export(directory, trained.hop, recipe.prepare.preprocessing, trained.golden_eeg, about, files)
 
 
 def net_shape(recipe: Recipe) -> NetShape:
@@ -140,6 +148,10 @@ def net_shape(recipe: Recipe) -> NetShape:
         n_modes=net.n_modes,
         dropout=net.dropout,
     )
+
+
+def _montages(recipe: Recipe) -> Montages:
+    return Montages(recipe.fit.montages, recipe.prepare.preprocessing.absent)
 
 
 def _analyse(recordings: Sequence[Prepared], shape: NetShape, recipe: Recipe, folder: Path, listener: Listener) -> None:
@@ -169,11 +181,10 @@ def _analyse(recordings: Sequence[Prepared], shape: NetShape, recipe: Recipe, fo
         shape.n_features,
         partial(listener.analysing, "comparing heads"),
     )
-    adaptation, worn = Adaptation(heads), Montages(recipe.fit.montages).matrices
+    adaptation, worn = Adaptation(heads), _montages(recipe).matrices
     contexts = [recording_sums(adaptation, each, units.eeg, worn) for each in _told(recordings, "contexts", listener)]
     analysis = analyse(total, basis, of_states, heads, shape.n_filters)
-    components = whitener(total.eeg, shape.n_electrodes - 1)  # the average reference takes a dimension away
-    save_analysed(folder / ANALYSED, Analysed(settings, units, analysis, labels, contexts, components))
+    save_analysed(folder / ANALYSED, Analysed(settings, units, analysis, labels, contexts))
 
 
 def _told(recordings: Sequence[Prepared], what: str, listener: Listener) -> Iterator[Prepared]:
@@ -216,16 +227,15 @@ def claim(folder: Path, recipe: Recipe) -> None:
 
 
 @torch.no_grad()
-def _features(
-    net: Net, novelty: Novelty, examples: Examples, units: Units, montages: Montages, seed: int
-) -> Iterator[Tensor]:
-    """What characterises windows as a fit draws them, headsets of few electrodes included."""
+def _seen(net: Net, examples: Examples, units: Units, montages: Montages, seed: int) -> Iterator[Seen]:
+    """Windows as a fit draws them, headsets of few electrodes included."""
     rng, windows = np.random.default_rng([seed, _NOVELTY_SEED]), examples.windows
     for numbers in np.array_split(rng.integers(len(windows), size=_NOVELTY_WINDOWS), _NOVELTY_WINDOWS // 64):
         worn = montages.draw(len(numbers), rng)
         eeg = montages.wear(torch.from_numpy(windows.take(numbers)[0]) / units.eeg, worn)
-        _, read, hidden = net.streamed(eeg, examples.contexts.draw(windows.recording_of(numbers), worn, rng))
-        yield novelty.features(read, hidden)
+        context = examples.contexts.draw(windows.recording_of(numbers), worn, rng)
+        _, hidden = net.streamed(eeg, context)
+        yield Seen(hidden[:, 0], context, torch.from_numpy(worn))
 
 
 def _names(recordings: Sequence[Prepared]) -> tuple[str, ...]:

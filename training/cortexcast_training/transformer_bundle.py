@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from cortexcast_training.novelty import Novelty
 from cortexcast_training.scaling import Units
 
 MODEL, GOLDEN = "model.onnx", "golden.npz"
-OPSET = 18
+OPSET = 20
 TOLERANCE = 1e-4
 """The greatest deviation of ONNX Runtime from torch, as a share of an output's RMS."""
 
@@ -66,9 +66,10 @@ class Hop(nn.Module):
         scaled = eeg / self.eeg_unit
         memory = self.net.adaptation.remember(memory, scaled[:, -self.net.shape.token :])
         scaled = scaled.unsqueeze(0)
-        parts, read, hidden = self.net.streamed(scaled, self.net.adaptation.context(memory))
+        context = self.net.adaptation.context(memory)
+        parts, hidden = self.net.streamed(scaled, context)
         meg, variance = self.net.estimate(parts)
-        novelty = self.novelty(read, hidden)
+        novelty = self.novelty(hidden[:, 0], context)
         return meg[0, 0] * self.meg_unit[:, None], variance[0, 0].sqrt() * self.meg_unit, novelty, memory
 
 
@@ -95,7 +96,7 @@ def export(
     preprocessing: Preprocessing,
     golden_eeg: NDArray[np.float32],
     about: About,
-    other_files: Mapping[str, bytes] | None = None,
+    beside: Callable[[bytes], Mapping[str, bytes]] = lambda _: {},
 ) -> tuple[Bundle, float]:
     """Write the bundle.
 
@@ -105,7 +106,7 @@ def export(
         preprocessing: of the EEG that the net was trained on.
         golden_eeg: ``(n_electrodes, n_samples)`` in volts, a window.
         about: what the manifest says.
-        other_files: to lie in the bundle too, such as the model card, by name.
+        beside: of the graph, what else shall lie in the bundle, by name.
 
     Returns:
         The bundle, and the greatest deviation of ONNX Runtime from torch, as a share of an output's RMS.
@@ -122,7 +123,7 @@ def export(
     graph = _graph(hop, given)
     golden = {name: tensor.numpy() for name, tensor in given.items()}
     deviation = _parity(graph, golden, expected)
-    files = {**(other_files or {}), MODEL: graph, GOLDEN: pack_golden({**golden, **expected})}
+    files = {**beside(graph), MODEL: graph, GOLDEN: pack_golden({**golden, **expected})}
     return write_bundle(directory, _fields(hop, preprocessing, about), files), deviation
 
 
