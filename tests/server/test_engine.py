@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from factories import CAP, WEIGHTS, chunks, eeg_like, linear_infer, make_manifest, make_signal
+from factories import CAP, WEIGHTS, chunks, eeg_like, linear_infer, make_manifest, make_signal, manifest_fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -210,6 +210,19 @@ def test_a_bad_channel_is_left_out_flagged_and_comes_back(kind: str) -> None:
     assert flagged
     assert all(Flags.INTERPOLATED in frame.flags for frame in flagged)
     assert all(np.isfinite(frame.data).all() for frame in frames)
+
+
+@pytest.mark.parametrize("absent", ["interpolated", "zero"])
+def test_a_bad_channel_is_what_the_model_wants_of_those_that_are_absent(absent: str) -> None:
+    data, cz = eeg_like(len(CAP), 2000), CAP.index("Cz")
+    data[cz, 500:] = data[cz, 500]
+    preprocessing = {**manifest_fields()["preprocessing"], "absent": absent}
+    frames = push_all(make_engine(preprocessing=preprocessing), chunks(data, even(2000), [100] * 20))
+    flagged = [frame for frame in frames if frame.product == EEG and Flags.BAD_CHANNELS in frame.flags][1:]
+    assert len(flagged) > 10
+    for frame in flagged:
+        assert frame.data[cz].any() == (absent == "interpolated")
+        assert frame.data.any(axis=1).sum() >= len(CAP) - 1
 
 
 def test_without_eight_good_channels_the_frames_say_so_and_are_nan() -> None:
