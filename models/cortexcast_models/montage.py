@@ -24,6 +24,10 @@ MIN_ELECTRODES = 8
 _SAME_PLACE_DEG = 5.0
 """Electrodes closer than this, seen from the head's centre, are one: half the spacing of the 10-5 system."""
 
+_NEAR_PLACE_DEG = 10.0
+"""Where nothing is interpolated, an electrode counts for the nearest place, up to half the spacing of the 10-10 system:
+caps sit askew, and digitised electrodes lie some degrees from their names' places."""
+
 _STIFFNESS, _TERMS, _SMOOTHING = 4, 50, 1e-5  # Perrin's m, the order where g has converged, MNE's regularisation
 
 _MAX_SPREAD = 0.2
@@ -111,8 +115,12 @@ class Montage:
         electrodes = self.directions[used]
         _require_places(electrodes)
         nearness = self._canonical @ electrodes.T
+        reach = _SAME_PLACE_DEG
+        if self._absent == "zero":
+            elsewhere = nearness.argmax(axis=0) != np.arange(len(nearness))[:, np.newaxis]
+            nearness[elsewhere], reach = -1.0, _NEAR_PLACE_DEG
         nearest = nearness.argmax(axis=1)
-        interpolated = nearness.max(axis=1) < np.cos(np.radians(_SAME_PLACE_DEG))
+        interpolated = nearness.max(axis=1) < np.cos(np.radians(reach))
         rows = np.eye(len(used))[nearest]
         matrix = np.zeros((len(self._canonical), len(good)))
         if self._absent == "zero":

@@ -54,6 +54,17 @@ def test_where_the_model_wants_it_what_the_headset_lacks_is_zero() -> None:
     np.testing.assert_allclose(np.sort(got[~mapping.interpolated]), np.sort(values - values.mean()))
 
 
+def test_where_nothing_is_interpolated_an_electrode_counts_for_the_place_nearest_to_it_alone() -> None:
+    names = list(CAP)
+    directions = by_name(names).directions
+    askew = directions + 0.07 * np.random.default_rng(0).standard_normal(directions.shape)
+    unnamed = [f"e{number}" for number in range(len(names))]
+    mapping = Montage(unnamed, list(map(tuple, askew)), CANONICAL, POSITIONS, "zero").mapping(np.ones(len(names), bool))
+    shown = np.abs(mapping.matrix) > 0.5
+    assert shown.sum(axis=0).max() == 1
+    assert shown.sum() == (~mapping.interpolated).sum() > 0.8 * len(names)
+
+
 def test_of_electrodes_between_those_of_a_model_that_interpolates_nothing_is_made() -> None:
     own = {standard_name(name) for name in CANONICAL}
     names = [name for name in sorted(standard_positions()) if name not in own and name.endswith("H")][:20]
