@@ -122,18 +122,15 @@ class Montage:
         nearest = nearness.argmax(axis=1)
         interpolated = nearness.max(axis=1) < np.cos(np.radians(reach))
         rows = np.eye(len(used))[nearest]
-        matrix = np.zeros((len(self._canonical), len(good)))
-        if self._absent == "zero":
-            there = np.flatnonzero(~interpolated)
-            if len(there) < MIN_ELECTRODES:
-                raise MontageError(
-                    f"{len(there)} good channels lie where the model has an electrode, at least {MIN_ELECTRODES} are "
-                    "needed; take a model that interpolates"
-                )
-            matrix[np.ix_(there, used)] = rows[there] - rows[there].mean(axis=0)
-        else:
-            rows[interpolated] = spline_weights(electrodes, self._canonical[interpolated])
-            matrix[:, used] = rows - rows.mean(axis=0)
+        rows[interpolated] = spline_weights(electrodes, self._canonical[interpolated])
+        shown = np.flatnonzero(~interpolated) if self._absent == "zero" else np.arange(len(rows))
+        if len(shown) < MIN_ELECTRODES:
+            raise MontageError(
+                f"{len(shown)} good channels lie where the model has an electrode, at least {MIN_ELECTRODES} are "
+                "needed; take a model that interpolates"
+            )
+        matrix = np.zeros((len(rows), len(good)))
+        matrix[np.ix_(shown, used)] = rows[shown] - rows[shown].mean(axis=0)
         return Mapping(matrix, interpolated)
 
 

@@ -18,8 +18,8 @@ from cortexcast_training import calibrate_meg
 from cortexcast_training.calibration import N_BLOCKS, Calibrated, Gain, calibrate
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.prepare import PrepareSettings
-from cortexcast_training.trained import FILE, Trained, load_trained, pack_trained
-from cortexcast_training.transformer_bundle import Hop, export
+from cortexcast_training.trained import Trained, export_trained, load_trained
+from cortexcast_training.transformer_bundle import Hop
 
 SHAPE = net_shape(n_sensors=306, lookahead=2, n_components=8)
 
@@ -36,14 +36,7 @@ def trained() -> Trained:
 @pytest.fixture(scope="module")
 def model(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    export(
-        folder,
-        trained.hop,
-        PrepareSettings().preprocessing,
-        trained.golden_eeg,
-        ABOUT,
-        lambda graph: {FILE: pack_trained(trained, graph)},
-    )
+    export_trained(folder, trained, PrepareSettings().preprocessing, ABOUT)
     return folder
 
 

@@ -30,8 +30,8 @@ from cortexcast_training.recording import Recording
 from cortexcast_training.results import Effort, read_results
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.toml_file import read_toml
-from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION, WINDOWS, claim, export_trained
-from cortexcast_training.trained import Trained, load_trained, save_trained
+from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION, WINDOWS, about, claim
+from cortexcast_training.trained import Trained, export_trained, load_trained, save_trained
 from cortexcast_training.transformer_bundle import Hop
 from cortexcast_training.windows import read_all, write_prepared
 
@@ -69,7 +69,7 @@ def run(recipe: Path) -> Path:
     novelty.mean.fill_(0.1)
     trained = Trained(Hop(net, novelty, units), ("sub-00",), ("sub-01",), golden, simulated=True)
     save_trained(folder, trained)
-    export_trained(folder / BUNDLE, settings, trained)
+    export_trained(folder / BUNDLE, trained, settings.prepare.preprocessing, about(settings, trained))
     (folder / LOG).write_text(json.dumps({"step": 5, "windows_per_s": 7.0}) + "\n")
     return folder
 

@@ -22,7 +22,7 @@ from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.recipe import BundleSettings, Recipe, RecordedData
 from cortexcast_training.scaling import Units
 from cortexcast_training.train_meg import about
-from cortexcast_training.trained import FILE, Trained, load_trained, pack_trained, save_trained
+from cortexcast_training.trained import FILE, Trained, export_trained, load_trained, save_trained
 from cortexcast_training.transformer_bundle import TOLERANCE, ExportError, Hop, export
 
 SHAPE = net_shape(n_sensors=306, lookahead=2, n_components=8)
@@ -175,14 +175,7 @@ class TestTrained:
     ) -> None:
         trained = Trained(hop, ("sub-00",), ("sub-01",), eeg[:, :WINDOW], simulated=True)
         save_trained(tmp_path, trained)
-        bundle, _ = export(
-            tmp_path / "bundle",
-            hop,
-            PrepareSettings().preprocessing,
-            trained.golden_eeg,
-            ABOUT,
-            lambda graph: {FILE: pack_trained(trained, graph)},
-        )
+        bundle, _ = export_trained(tmp_path / "bundle", trained, PrepareSettings().preprocessing, ABOUT)
         in_bundle = bundle.directory / FILE
         assert in_bundle.stat().st_size < 0.5 * (tmp_path / FILE).stat().st_size
         loaded = load_trained(bundle.directory)

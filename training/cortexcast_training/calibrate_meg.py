@@ -17,8 +17,8 @@ from cortexcast_training.prepare import PrepareSettings, prepare
 from cortexcast_training.recording import Recording
 from cortexcast_training.recording_file import read_recording
 from cortexcast_training.train_meg import BUNDLE
-from cortexcast_training.trained import FILE, Trained, load_trained, pack_trained
-from cortexcast_training.transformer_bundle import About, Hop, export
+from cortexcast_training.trained import FILE, Trained, export_trained, load_trained
+from cortexcast_training.transformer_bundle import About, Hop
 
 
 def calibrate_bundle(
@@ -93,14 +93,7 @@ def calibrate_bundle(
         intended_use=f"For the wearer that it was calibrated to. {manifest.intended_use}",
         metrics=_metrics(gain, command),
     )
-    written, _ = export(
-        out,
-        mine.hop,
-        manifest.preprocessing,
-        mine.golden_eeg,
-        about,
-        lambda graph: {FILE: pack_trained(mine, graph)},
-    )
+    written, _ = export_trained(out, mine, manifest.preprocessing, about)
     return written, calibrated, good_s
 
 

@@ -14,7 +14,7 @@ from cortexcast_training.baselines import Population, fir_taps, minimum_norm, ow
 from cortexcast_training.experiment import CODES, condition
 from cortexcast_training.held_out import BAYES, HeldOut
 from cortexcast_training.leadfield import helmet, is_magnetometer
-from cortexcast_training.montages import MONTAGES, wearing
+from cortexcast_training.montages import wearing
 from cortexcast_training.results import Topography, Trace
 from cortexcast_training.streamed import Estimates, Method
 
@@ -56,9 +56,9 @@ class Contestants:
 def contestants(
     model: Method,
     population: Population,
-    montages: Iterable[int] = MONTAGES,
-    absent: Absent = "interpolated",
-    others: Mapping[str, Method] | None = None,
+    montages: Iterable[int],
+    absent: Absent,
+    others: Mapping[str, Method],
 ) -> Contestants:
     """Fit all that is fitted to training data."""
     linear = population.methods()
@@ -67,7 +67,7 @@ def contestants(
         matrix = wearing(n, absent)
         worn[n] = matrix, population.wearing(matrix).linear(fir_taps(population.rate_hz))
     methods = {"zero": zero, "minimum norm": minimum_norm(), **linear}
-    return Contestants(model, population, methods, worn, others or {})
+    return Contestants(model, population, methods, worn, others)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from cortexcast_models.bundle import Bundle
 from cortexcast_training import scaling
 from cortexcast_training.adaptation import Adaptation
 from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances, state_maps
@@ -27,8 +26,8 @@ from cortexcast_training.processes import processes
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import find_states
-from cortexcast_training.trained import FILE, Trained, pack_trained, save_trained
-from cortexcast_training.transformer_bundle import About, Hop, export
+from cortexcast_training.trained import Trained, save_trained
+from cortexcast_training.transformer_bundle import About, Hop
 from cortexcast_training.windows import Prepared, WindowError, Windows, read_all
 
 WINDOWS = "windows"
@@ -96,21 +95,6 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         if here.rank == 0:
             save_trained(folder, trained)
         return trained, fitted
-
-
-def export_trained(directory: Path, recipe: Recipe, trained: Trained) -> tuple[Bundle, float]:
-    """Write a trained model as a bundle; gives it, and how far ONNX Runtime deviates from torch (see ``export``).
-
-    The bundle holds the model itself too, so that it can be calibrated.
-    """
-    return export(
-        directory,
-        trained.hop,
-        recipe.prepare.preprocessing,
-        trained.golden_eeg,
-        about(recipe, trained),
-        lambda graph: {FILE: pack_trained(trained, graph)},
-    )
 
 
 def about(recipe: Recipe, trained: Trained) -> About:

@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from cortexcast_models.bundle import Bundle
+from cortexcast_models.manifest import Preprocessing
 from cortexcast_training.adaptation import HeadStatistics
 from cortexcast_training.checkpoint import load_state, pack_state, save_state
 from cortexcast_training.net import Analysis, Net, NetShape
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.scaling import Units
-from cortexcast_training.transformer_bundle import MODEL, Hop
+from cortexcast_training.transformer_bundle import MODEL, About, Hop, export
 from cortexcast_training.wiener import Taps
 
 FILE = "trained.pt"
@@ -61,7 +63,21 @@ def save_trained(folder: Path, trained: Trained) -> None:
     save_state(folder / FILE, _state(trained))
 
 
-def pack_trained(trained: Trained, graph: bytes) -> bytes:
+def export_trained(
+    directory: Path, trained: Trained, preprocessing: Preprocessing, about: About
+) -> tuple[Bundle, float]:
+    """Write a model as a bundle that holds the model itself too, so that it can be calibrated; see ``export``."""
+    return export(
+        directory,
+        trained.hop,
+        preprocessing,
+        trained.golden_eeg,
+        about,
+        lambda graph: {FILE: _pack(trained, graph)},
+    )
+
+
+def _pack(trained: Trained, graph: bytes) -> bytes:
     """What lies in a bundle, beside its graph."""
     held = {_content(array): name for name, array in _weights(onnx.load_model_from_string(graph)).items()}
     state = _state(trained)

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Train, export, and print what came out."""
     from cortexcast_training.processes import processes
-    from cortexcast_training.train_meg import BUNDLE, export_trained, train
+    from cortexcast_training.train_meg import BUNDLE, about, train
+    from cortexcast_training.trained import export_trained
 
     recipe = read_recipe(args)
     with processes() as here, _Bars(shown=here.rank == 0) as bars:
@@ -42,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
         f"{fitted.steps} steps in {fitted.seconds / 60:.1f} min{', stopped early' if fitted.stopped_early else ''}: "
         f"explained variance of validation subjects' MEG as recorded {fitted.validation:.3f}"
     )
-    bundle, deviation = export_trained(args.out / BUNDLE, recipe, trained)
+    bundle, deviation = export_trained(args.out / BUNDLE, trained, recipe.prepare.preprocessing, about(recipe, trained))
     print(f"{bundle.directory}: digest {bundle.digest}, ONNX Runtime deviates from torch by {deviation:.1g} of the RMS")
     return 0
 
