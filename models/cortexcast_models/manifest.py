@@ -118,7 +118,7 @@ class Tensor(Strict):
 
     Roles: ``eeg`` (the window, V), ``estimate`` (the outputs, SI), ``std`` (standard deviation of the estimate, one
     value an output channel, same unit), ``novelty`` (how far the window is from the training data: above 1, farther
-    than 99 % of subjects that were not trained on), ``state`` (an output of this role feeds the input of the same
+    than 99 % of what subjects like those show), ``state`` (an output of this role feeds the input of the same
     ``state_of``; it is zero at the beginning, and after a gap in the EEG unless it ``survives_gaps``).
 
     Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, ``score`` of novelty, a ``batch`` of

@@ -18,10 +18,13 @@ from cortexcast_training.contexts import (
     Contexts,
     covariance_directions,
     mean_covariance,
+    recording_sums,
+    visited_states,
     whole_context,
 )
 from cortexcast_training.head_modes import HeadModes
 from cortexcast_training.head_statistics import head_statistics
+from cortexcast_training.montages import wearing
 from cortexcast_training.net import Net
 from cortexcast_training.scaling import Units
 from cortexcast_training.windows import Prepared
@@ -99,6 +102,24 @@ def test_what_is_bad_tells_nothing(adaptation: Adaptation, seed: int) -> None:
     tokens = torch.from_numpy(spoilt.eeg.reshape(-1, HOP, 70)[good] / np.float32(UNIT)).swapaxes(1, 2)
     expected = adaptation.features(covariances(tokens).sum(dim=0), torch.tensor(float(good.sum())))
     torch.testing.assert_close(told.features[0], expected, rtol=1e-3, atol=1e-2)
+
+
+@torch.no_grad()
+@given(st.integers(0, 99), st.sampled_from([0.9, 0.97, 1.0]))
+def test_each_token_with_a_window_around_it_visits_one_state(net: Net, seed: int, share: float) -> None:
+    good = np.random.default_rng(seed).random(130) < share
+    spoilt = hidden_state_recording(130, 0, good=good)
+    spoilt.eeg[np.repeat(~good, HOP)] = np.nan
+    worn = torch.stack([torch.eye(70), torch.from_numpy(wearing(19, "interpolated")).float()])
+    visited = visited_states(net, spoilt, recording_sums(net.adaptation, spoilt, UNIT, worn), UNIT, worn)
+    assert (visited >= 0).all()
+    seen = np.zeros(130)
+    for stretch in spoilt.stretches():
+        first, last = stretch.start // HOP, stretch.stop // HOP
+        if last - first >= net.shape.n_tokens:
+            seen[first : last - net.shape.lookahead] = 1
+    expected = [seen[first : first + 25].sum() for first in range(0, 130, 25)]
+    torch.testing.assert_close(visited.sum(dim=2), torch.tensor([expected] * 2, dtype=torch.float32))
 
 
 def test_contexts_are_of_any_stretch_of_the_own_recording() -> None:

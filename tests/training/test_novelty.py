@@ -14,7 +14,7 @@ from prepared import hidden_state_recording
 from torch import Tensor
 
 from cortexcast_training.adaptation import Context
-from cortexcast_training.contexts import recording_sums
+from cortexcast_training.contexts import recording_sums, visited_states
 from cortexcast_training.montages import wearing
 from cortexcast_training.net import Net
 from cortexcast_training.novelty import Novelty, Seen
@@ -48,10 +48,12 @@ def seen(net: Net, recording: Prepared, factor: float = 1.0, electrodes: int = 7
     windows = Windows([recording], SHAPE.n_tokens)
     worn = torch.from_numpy(wearing(electrodes, "interpolated")).float()
     eeg = factor * worn @ torch.from_numpy(windows.take(range(0, len(windows), 3))[0]) / UNIT
-    summed = recording_sums(net.adaptation, recording, UNIT, worn[None]).sum(dim=1).expand(len(eeg), -1)
+    sums = recording_sums(net.adaptation, recording, UNIT, worn[None])
+    visited = visited_states(net, recording, sums, UNIT, worn[None]).sum(dim=1).expand(len(eeg), -1)
+    summed = sums.sum(dim=1).expand(len(eeg), -1)
     context = Context(summed[:, :-1], summed[:, -1:])
     _, hidden = net.streamed(eeg, context)
-    return Seen(hidden[:, 0], context, torch.full((len(eeg),), HEADSETS.index(electrodes)))
+    return Seen(hidden[:, 0], context, visited, torch.full((len(eeg),), HEADSETS.index(electrodes)))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def novelty(net: Net) -> Novelty:
 
 
 def scores(novelty: Novelty, of: Seen) -> Tensor:
-    return torch.as_tensor(novelty(of.hidden, of.context))
+    return torch.as_tensor(novelty(of.hidden, of.context, of.visited))
 
 
 def share_above(novelty: Novelty, *some: Seen) -> float:
@@ -101,7 +103,13 @@ def made_up(n: int, seed: int, tokens: float = 1000.0) -> Seen:
     worn = torch.arange(n) % 2
     shown = torch.randn(n, SHAPE.n_features + 1, generator=generator) + 30.0 * worn[:, None]
     context = Context(tokens * shown, torch.full((n, 1), tokens))
-    return Seen(torch.randn(n, SHAPE.width, generator=generator) @ mixing + 3.0, context, worn)
+    visited = tokens * (0.3 * torch.randn(n, SHAPE.n_experts, generator=generator) + worn[:, None]).softmax(dim=1)
+    return Seen(torch.randn(n, SHAPE.width, generator=generator) @ mixing + 3.0, context, visited, worn)
+
+
+def in_one_state(visited: Tensor) -> Tensor:
+    """As if all of these tokens had been in the first state."""
+    return visited.sum(dim=1, keepdim=True) * torch.eye(SHAPE.n_experts)[0]
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +129,15 @@ def test_one_hop_in_a_hundred_of_others_is_above_one(of_made_up: Novelty) -> Non
     assert share_above(of_made_up, made_up(20_000, 9)) == pytest.approx(0.01, abs=0.005)
 
 
-@given(st.sampled_from(["window", "wearer", "noise"]), st.integers(0, 99))
+@given(st.sampled_from(["window", "wearer", "noise", "states"]), st.integers(0, 99))
 def test_each_distance_alone_suffices(of_made_up: Novelty, which: str, seed: int) -> None:
     unusual, away = made_up(20, seed), torch.zeros(SHAPE.n_features + 1)
     if which == "window":
         unusual = unusual._replace(hidden=unusual.hidden + 100.0)
     elif which == "wearer":
         away[:-1] = 10.0
+    elif which == "states":
+        unusual = unusual._replace(visited=in_one_state(unusual.visited))
     else:
         away[-1] = 20.0
     assert share_above(of_made_up, further(unusual, away)) == 1
@@ -135,25 +145,29 @@ def test_each_distance_alone_suffices(of_made_up: Novelty, which: str, seed: int
 
 @given(st.integers(0, 99))
 def test_scores_are_positive_and_of_each_hop_alone(of_made_up: Novelty, seed: int) -> None:
-    hidden, context, _ = made_up(20, seed)
-    together = of_made_up(hidden, context)
-    alone = [of_made_up(hidden[n, None], Context(*(part[n, None] for part in context))) for n in range(20)]
+    hidden, context, visited, _ = made_up(20, seed)
+    together = of_made_up(hidden, context, visited)
+    alone = [
+        of_made_up(hidden[n, None], Context(*(part[n, None] for part in context)), visited[n, None]) for n in range(20)
+    ]
     assert (together > 0).all()
     torch.testing.assert_close(torch.cat(alone), together, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_new_is_not_yet_unusual(of_made_up: Novelty) -> None:
     away = torch.full((SHAPE.n_features + 1,), 10.0)
-    assert share_above(of_made_up, further(made_up(100, 9), away)) == 1
-    assert share_above(of_made_up, further(made_up(100, 9, tokens=1.0), away)) < 0.1
+    for tokens, above in ((1000.0, 1.0), (1.0, 0.0)):
+        of = made_up(100, 9, tokens)
+        assert share_above(of_made_up, further(of, away)) == pytest.approx(above, abs=0.1)
+        assert share_above(of_made_up, of._replace(visited=in_one_state(of.visited))) == pytest.approx(above, abs=0.1)
 
 
 def test_a_wearer_who_is_known_is_usual_and_others_are_not(of_made_up: Novelty) -> None:
     novelty = Novelty(SHAPE, 2)
     novelty.load_state_dict(of_made_up.state_dict())
     own = torch.full((SHAPE.n_features + 1,), -60.0)
-    hidden, context, worn = made_up(2000, 9)
-    of_first = Seen(hidden[::2], Context(*(part[::2] for part in context)), worn[::2])
+    hidden, context, visited, worn = made_up(2000, 9)
+    of_first = Seen(hidden[::2], Context(*(part[::2] for part in context)), visited[::2], worn[::2])
     unusual = further(of_first, own)
     assert share_above(novelty, unusual) == 1
     novelty.know(Context(10.0 * own[None], torch.tensor([[10.0]])))

@@ -82,9 +82,10 @@ def test_the_graph_is_the_net(infer: Infer, exported: tuple[Bundle, float], hop:
         window = np.ascontiguousarray(eeg[:, first : first + WINDOW])
         memory = remembered(hop, eeg[:, :first])
         with torch.no_grad():
-            expected = hop(torch.from_numpy(window), memory)
-        given = infer({"eeg": window, "memory": memory.numpy()})
-        for name, tensor in zip(("meg", "meg_std", "novelty", "memory_next"), expected, strict=True):
+            visited = torch.arange(SHAPE.n_experts) * float(first)
+            expected = hop(torch.from_numpy(window), memory, visited)
+        given = infer({"eeg": window, "memory": memory.numpy(), "visited": visited.numpy()})
+        for name, tensor in zip(("meg", "meg_std", "novelty", "memory_next", "visited_next"), expected, strict=True):
             assert deviation(given[name], tensor.numpy()) <= TOLERANCE, name
 
 
@@ -160,9 +161,10 @@ class TestTrained:
     def test_what_is_saved_comes_back(self, hop: Hop, eeg: NDArray[np.float32], tmp_path: Path) -> None:
         save_trained(tmp_path, Trained(hop, ("sub-00",), ("sub-01", "sub-02"), eeg[:, :WINDOW], simulated=True))
         loaded = load_trained(tmp_path)
-        window, memory = torch.from_numpy(eeg[:, 40 : 40 + WINDOW].copy()), remembered(hop, eeg[:, :40])
+        window = torch.from_numpy(eeg[:, 40 : 40 + WINDOW].copy())
+        inputs = window, remembered(hop, eeg[:, :40]), torch.ones(SHAPE.n_experts)
         with torch.no_grad():
-            for given, expected in zip(loaded.hop(window, memory), hop(window, memory), strict=True):
+            for given, expected in zip(loaded.hop(*inputs), hop(*inputs), strict=True):
                 assert deviation(given.numpy(), expected.numpy()) < TOLERANCE
         assert loaded.simulated
         assert (loaded.train_subjects, loaded.validation_subjects) == (("sub-00",), ("sub-01", "sub-02"))

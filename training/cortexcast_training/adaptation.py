@@ -128,7 +128,7 @@ class Adaptation(nn.Module):
             memory: zero at the beginning.
             token: ``(n_electrodes, n)``, the newest EEG.
         """
-        return (1 - 1 / FADING_TOKENS) * memory + covariances(token)
+        return fade(memory) + covariances(token)
 
     def context(self, memory: Tensor) -> Context:
         """Of one wearer's memory."""
@@ -139,6 +139,11 @@ class Adaptation(nn.Module):
         """Of sums of covariances ``(..., n_electrodes, n_electrodes)``, of so many tokens ``(...)``."""
         away = summed - tokens[..., None, None] * self.mean
         return away.flatten(-2).index_select(-1, self.upper) @ self.directions.T
+
+
+def fade(memory: Tensor) -> Tensor:
+    """What one token later is left of a memory."""
+    return (1 - 1 / FADING_TOKENS) * memory
 
 
 def covariances(tokens: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-_FORMAT = 3
+_FORMAT = 4
 """Of what is in the files: a number that changes where older ones can no longer be used."""
 
 

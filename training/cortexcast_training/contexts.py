@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cortexcast_training.adaptation import Adaptation, Context, covariances
+from cortexcast_training.net import Net
 from cortexcast_training.windows import Prepared
 
 Singles = NDArray[np.float32]
 
 _MARK_HOPS = 25
 """Contexts begin and end at every so many-th hop: a second."""
+
+_MOST_WINDOWS = 64
+"""That the net reads at once."""
 
 _SMALLEST_SIZE = 1e-6
 """Of a direction, in proportion to the largest: below it there is none."""
@@ -66,6 +70,37 @@ def recording_sums(adaptation: Adaptation, recording: Prepared, eeg_unit: float,
         summed, tokens = _summed(recording, eeg_unit, worn, slice(first, first + _MARK_HOPS))
         parts.append(torch.cat([adaptation.features(summed, tokens), tokens[:, None]], dim=1))
     return torch.stack(parts, dim=1)
+
+
+@torch.no_grad()
+def visited_states(net: Net, recording: Prepared, sums: Tensor, eeg_unit: float, worn: Tensor) -> Tensor:
+    """How many tokens of each second of a recording are in each state, ``(n_headsets, n_seconds, n_experts)``.
+
+    A token is in a state as far as the net weights that expert. Tokens without a window around them count for none.
+
+    Args:
+        net: knows the states.
+        recording: whose.
+        sums: of the recording, as ``recording_sums`` gives them.
+        eeg_unit: of the net, in V.
+        worn: as for ``recording_sums``.
+    """
+    n, n_window, hop = net.shape.n_tokens - net.shape.lookahead, net.shape.n_tokens, recording.hop
+    starts = [
+        min(start, stretch.stop // hop - n_window)
+        for stretch in recording.stretches()
+        if stretch.stop - stretch.start >= n_window * hop
+        for start in range(stretch.start // hop, stretch.stop // hop - net.shape.lookahead, n)
+    ]
+    weights = torch.zeros(len(worn), len(recording.good), net.shape.n_experts)
+    for first in range(0, len(starts), _MOST_WINDOWS):
+        some = starts[first : first + _MOST_WINDOWS]
+        eeg = torch.from_numpy(np.stack([recording.eeg[start * hop : (start + n_window) * hop].T for start in some]))
+        for headset, known in enumerate(sums.sum(dim=1)):
+            given = net(worn[headset] @ (eeg / eeg_unit), _context(known.expand(len(some), -1))).weights
+            for start, of_window in zip(some, given, strict=True):
+                weights[headset, start : start + n] = of_window
+    return torch.stack([each.sum(dim=1) for each in weights.split(_MARK_HOPS, dim=1)], dim=1)
 
 
 def whole_context(adaptation: Adaptation, recordings: Sequence[Prepared], eeg_unit: float) -> Context:

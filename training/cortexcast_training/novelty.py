@@ -1,13 +1,16 @@
-"""How unlike the training data the EEG is: the larger of two distances, each in units of what is usual.
+"""How unlike the training data the EEG is: the largest of four distances, each in units of what is usual.
 
 - Of the window: Mahalanobis' distance of what the transformer makes of the token that is streamed (Lee et al.,
   *NeurIPS* 2018).
 - Of all EEG so far, by what its covariance shows (``adaptation.Context``): along the directions in which heads differ
-  by Mahalanobis' distance, and along that of more noise; of both the larger. A headset of few electrodes shows
-  something else on every head, so each headset that was trained with has statistics of its own, and the one counts that
-  is nearest.
+  by Mahalanobis' distance, and along that of more noise.
+- Of all EEG so far, by how often it was in each of the states that the net tells apart.
 
-One is what one hop in a hundred of subjects that were not trained on exceeds.
+A headset of few electrodes shows something else on every head, so of all EEG so far each headset that was trained with
+has statistics of its own, and the one counts that is nearest.
+
+One is what one hop in a hundred exceeds, half of them of subjects that were not trained on. These alone are too few to
+tell how far the most unusual head in a hundred lies.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ from torch import Tensor, nn
 from cortexcast_training.adaptation import PRIOR_TOKENS, Context
 from cortexcast_training.net import NetShape
 
+_PRIOR_VISITS = 300.0
+"""Tokens in the states as they are visited on average, that all EEG so far begins with: twelve seconds. The next token
+is mostly in the same state, so it takes longer than for the covariance until what is seen is the wearer's own."""
+
 _QUANTILE = 0.99
 _RIDGE = 1e-3
 _LEAST = 1e-6
@@ -33,11 +40,13 @@ class Seen(NamedTuple):
     Attributes:
         hidden: ``(batch, width)``, what the transformer makes of the token that is streamed.
         context: what the EEG so far has shown.
+        visited: ``(batch, n_experts)``, how many tokens so far were in each state.
         worn: ``(batch,)``, the number of the headset, known while learning alone.
     """
 
     hidden: Tensor
     context: Context
+    visited: Tensor
     worn: Tensor
 
 
@@ -52,82 +61,100 @@ class Novelty(nn.Module):
     mean: Tensor
     whitener: Tensor
     usual: Tensor
+    usual_visits: Tensor
     whiteners: Tensor
     units: Tensor
     unit: Tensor
 
     def __init__(self, shape: NetShape, n_headsets: int) -> None:
         super().__init__()
-        size = shape.n_features + 1
+        heads, size = shape.n_features, shape.n_features + 1 + shape.n_experts
+        # Of what all EEG so far shows: heads, noise, states.
+        self._apart = (slice(0, heads), slice(heads, heads + 1), slice(heads + 1, size))
         self.register_buffer("mean", torch.zeros(shape.width))
         self.register_buffer("whitener", torch.eye(shape.width))
-        self.register_buffer("usual", torch.zeros(n_headsets, size))
+        self.register_buffer("usual", torch.zeros(n_headsets, heads + 1))
+        self.register_buffer("usual_visits", torch.zeros(n_headsets, shape.n_experts))
         self.register_buffer("whiteners", torch.eye(size).repeat(n_headsets, 1, 1))
-        self.register_buffer("units", torch.ones(n_headsets, 2))
+        self.register_buffer("units", torch.ones(n_headsets, len(self._apart)))
         self.register_buffer("unit", torch.ones(()))
 
-    def forward(self, hidden: Tensor, context: Context) -> Tensor:
+    def forward(self, hidden: Tensor, context: Context, visited: Tensor) -> Tensor:
         """The score, ``(batch,)``."""
-        so_far = (self._so_far(context) / self.units).amax(dim=2).amin(dim=1)
+        so_far = (self._so_far(context, visited) / self.units).amax(dim=2).amin(dim=1)
         return torch.maximum(self._window(hidden) / self.unit, so_far)
 
     @torch.no_grad()
     def calibrate(self, train: Iterable[Seen], held_out: Iterable[Seen]) -> None:
-        """Learn what is usual from training subjects, and the units from others.
+        """Learn what is usual from training subjects, and the units from them and others.
 
         Args:
             train: batches, of each headset in some.
-            held_out: likewise.
+            held_out: likewise, as many.
         """
-        known, others = _joined(train), _joined(held_out)
+        known = _joined(train)
+        everyone = _joined([known, *held_out])
         self.mean.copy_(known.hidden.mean(dim=0))
         self.whitener.copy_(_whitener(known.hidden - self.mean))
         for headset in range(len(self.usual)):
-            of_heads = _of(known, headset)
-            features, tokens = of_heads.context
-            self.usual[headset] = features.sum(dim=0) / tokens.sum()
-            away = self._away(of_heads.context)[:, headset]
-            self.whiteners[headset, :-1, :-1] = _whitener(away[:, :-1])
-            self.whiteners[headset, -1:, -1:] = _whitener(away[:, -1:])
-            distances = self._so_far(_of(others, headset).context)[:, headset]
-            self.units[headset] = distances.quantile(_QUANTILE, dim=0).clamp_min(_LEAST)
-        self.unit.copy_(self._window(others.hidden).quantile(_QUANTILE))
+            _, context, visited, _ = _of(known, headset)
+            self.usual[headset] = context.features.sum(dim=0) / context.tokens.sum()
+            self.usual_visits[headset] = visited.sum(dim=0) / visited.sum().clamp_min(_LEAST)
+            away = self._away(context, visited)[:, headset]
+            for part in self._apart:
+                self.whiteners[headset, part, part] = _whitener(away[:, part])
+            _, context, visited, _ = _of(everyone, headset)
+            self.units[headset] = (
+                self._so_far(context, visited)[:, headset].quantile(_QUANTILE, dim=0).clamp_min(_LEAST)
+            )
+        self.unit.copy_(self._window(everyone.hidden).quantile(_QUANTILE))
         # Each is exceeded by one hop in a hundred, so the largest of all by more.
-        together = self(others.hidden, others.context).quantile(_QUANTILE)
+        together = self(everyone.hidden, everyone.context, everyone.visited).quantile(_QUANTILE)
         self.unit.mul_(together)
         self.units.mul_(together)
 
     @torch.no_grad()
     def know(self, context: Context) -> None:
-        """Take for usual what one wearer shows with all electrodes, in place of the average head."""
+        """Take for usual what one wearer's covariance shows with all electrodes, in place of the average head's."""
         self.usual[0] = context.features[0] / context.tokens[0]
 
     def _window(self, hidden: Tensor) -> Tensor:
         white = (hidden - self.mean) @ self.whitener
         return (white * white).mean(dim=1)
 
-    def _so_far(self, context: Context) -> Tensor:
-        """By headset, along the directions of heads and along that of noise: ``(batch, n_headsets, 2)``."""
-        white = (self._away(context).unsqueeze(2) @ self.whiteners).squeeze(2)
+    def _so_far(self, context: Context, visited: Tensor) -> Tensor:
+        """By headset, of heads, of noise and of states: ``(batch, n_headsets, 3)``."""
+        white = (self._away(context, visited).unsqueeze(2) @ self.whiteners).squeeze(2)
         square = white * white
-        return torch.stack([square[:, :, :-1].mean(dim=2), square[:, :, -1]], dim=2)
+        return torch.stack([square[:, :, part].mean(dim=2) for part in self._apart], dim=2)
 
-    def _away(self, context: Context) -> Tensor:
-        """From what is usual with each headset, ``(batch, n_headsets, n_features + 1)``; little of what is new."""
-        away = context.features.unsqueeze(1) - context.tokens.unsqueeze(1) * self.usual
-        return away / (context.tokens + PRIOR_TOKENS).unsqueeze(1)
+    def _away(self, context: Context, visited: Tensor) -> Tensor:
+        """From what is usual with each headset, ``(batch, n_headsets, n_features + 1 + n_experts)``."""
+        of_context = _away(*context, self.usual, PRIOR_TOKENS)
+        return torch.cat(
+            [of_context, _away(visited, visited.sum(dim=1, keepdim=True), self.usual_visits, _PRIOR_VISITS)], dim=2
+        )
+
+
+def _away(sums: Tensor, tokens: Tensor, usual: Tensor, prior: float) -> Tensor:
+    """How far the mean over tokens is from what is usual; little of what is new."""
+    return (sums.unsqueeze(1) - tokens.unsqueeze(1) * usual) / (tokens + prior).unsqueeze(1)
 
 
 def _joined(batches: Iterable[Seen]) -> Seen:
     every = list(batches)
     features, tokens = (torch.cat(parts) for parts in zip(*(each.context for each in every), strict=True))
-    hidden, worn = (torch.cat(parts) for parts in zip(*((each.hidden, each.worn) for each in every), strict=True))
-    return Seen(hidden, Context(features, tokens), worn)
+    hidden, visited, worn = (
+        torch.cat(parts) for parts in zip(*((each.hidden, each.visited, each.worn) for each in every), strict=True)
+    )
+    return Seen(hidden, Context(features, tokens), visited, worn)
 
 
 def _of(seen: Seen, headset: int) -> Seen:
     these = seen.worn == headset
-    return Seen(seen.hidden[these], Context(*(part[these] for part in seen.context)), seen.worn[these])
+    return Seen(
+        seen.hidden[these], Context(*(part[these] for part in seen.context)), seen.visited[these], seen.worn[these]
+    )
 
 
 def _whitener(away: Tensor) -> Tensor:

@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cortexcast_training import scaling
-from cortexcast_training.adaptation import Adaptation
+from cortexcast_training.adaptation import Adaptation, Context
 from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances, state_maps
-from cortexcast_training.contexts import Contexts, recording_sums
+from cortexcast_training.contexts import Contexts, recording_sums, visited_states
 from cortexcast_training.datasets import Origin, prepare_all, recorded_subjects, training_subjects, validation_subjects
 from cortexcast_training.fit import Examples, Fitted, Progress, fit
 from cortexcast_training.head_modes import draw_shown, head_modes
@@ -76,14 +77,14 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         net = Net(shape, analysed.analysis)
         montages = _montages(recipe)
         train_examples = Examples(Windows(train_data, shape.n_tokens), Contexts(analysed.contexts), analysed.labels)
-        held_out = Examples(
-            Windows(validation_data, shape.n_tokens),
-            Contexts([recording_sums(net.adaptation, each, units.eeg, montages.matrices) for each in validation_data]),
-        )
+        sums = [recording_sums(net.adaptation, each, units.eeg, montages.matrices) for each in validation_data]
+        held_out = Examples(Windows(validation_data, shape.n_tokens), Contexts(sums))
         fitted = fit(net, train_examples, held_out, units, montages, recipe.fit, folder, listener.fitting)
         net = net.cpu().eval()
         novelty = Novelty(shape, len(montages.shares))
-        novelty.calibrate(*(_seen(net, some, units, montages, recipe.fit.seed) for some in (train_examples, held_out)))
+        if here.rank == 0:
+            seen = partial(_seen, net, units=units, montages=montages, seed=recipe.fit.seed, listener=listener)
+            novelty.calibrate(seen(train_examples.windows, analysed.contexts), seen(held_out.windows, sums))
         golden_eeg, _ = held_out.windows.take([len(held_out.windows) // 2])
         trained = Trained(
             Hop(net, novelty, units),
@@ -211,15 +212,30 @@ def claim(folder: Path, recipe: Recipe) -> None:
 
 
 @torch.no_grad()
-def _seen(net: Net, examples: Examples, units: Units, montages: Montages, seed: int) -> Iterator[Seen]:
-    """Windows as a fit draws them, headsets of few electrodes included."""
-    rng, windows = np.random.default_rng([seed, _NOVELTY_SEED]), examples.windows
+def _seen(
+    net: Net,
+    windows: Windows,
+    sums: Sequence[Tensor],
+    units: Units,
+    montages: Montages,
+    seed: int,
+    listener: Listener,
+) -> Iterator[Seen]:
+    """Windows as a fit draws them, headsets of few electrodes included, and what their recordings have shown."""
+    rng = np.random.default_rng([seed, _NOVELTY_SEED])
+    of_recordings = Contexts(
+        [
+            torch.cat([visited_states(net, recording, shown, units.eeg, montages.matrices), shown], dim=2)
+            for recording, shown in zip(_told(windows.recordings, "visited states", listener), sums, strict=True)
+        ]
+    )
     for numbers in np.array_split(rng.integers(len(windows), size=_NOVELTY_WINDOWS), _NOVELTY_WINDOWS // 64):
         worn = montages.draw(len(numbers), rng)
         eeg = montages.wear(torch.from_numpy(windows.take(numbers)[0]) / units.eeg, worn)
-        context = examples.contexts.draw(windows.recording_of(numbers), worn, rng)
+        shown, tokens = of_recordings.draw(windows.recording_of(numbers), worn, rng)
+        context = Context(shown[:, net.shape.n_experts :], tokens)
         _, hidden = net.streamed(eeg, context)
-        yield Seen(hidden[:, 0], context, torch.from_numpy(worn))
+        yield Seen(hidden[:, 0], context, shown[:, : net.shape.n_experts], torch.from_numpy(worn))
 
 
 def _names(recordings: Sequence[Prepared]) -> tuple[str, ...]:

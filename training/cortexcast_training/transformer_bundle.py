@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from cortexcast_models.bundle import Bundle, pack_golden, write_bundle
 from cortexcast_models.manifest import Metric, Preprocessing
-from cortexcast_training.adaptation import covariances
+from cortexcast_training.adaptation import covariances, fade
 from cortexcast_training.manifest_fields import channels, montage, state, tensor
 from cortexcast_training.net import Net
 from cortexcast_training.novelty import Novelty
@@ -32,7 +32,8 @@ TOLERANCE = 1e-4
 """The greatest deviation of ONNX Runtime from torch, as a share of an output's RMS."""
 
 _MEMORY, _MEMORY_NEXT = "memory", "memory_next"
-_OUTPUTS = ("meg", "meg_std", "novelty", _MEMORY_NEXT)
+_VISITED, _VISITED_NEXT = "visited", "visited_next"
+_OUTPUTS = ("meg", "meg_std", "novelty", _MEMORY_NEXT, _VISITED_NEXT)
 
 
 class ExportError(Exception):
@@ -52,16 +53,17 @@ class Hop(nn.Module):
         self.register_buffer("eeg_unit", torch.tensor(units.eeg))
         self.register_buffer("meg_unit", torch.from_numpy(units.meg).float())
 
-    def forward(self, eeg: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, eeg: Tensor, memory: Tensor, visited: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Estimate the token that lies the look-ahead before the window's end.
 
         Args:
             eeg: ``(n_electrodes, n_samples)``.
             memory: ``(n_electrodes, n_electrodes)``, what the EEG before has shown of the wearer; zero at first.
+            visited: ``(n_experts,)``, how many tokens before were in each state; likewise.
 
         Returns:
-            The MEG ``(n_sensors, token)``, its standard deviation ``(n_sensors,)``, the novelty ``(1,)``, and the
-            memory with the newest token in it.
+            The MEG ``(n_sensors, token)``, its standard deviation ``(n_sensors,)``, the novelty ``(1,)``, the memory
+            with the newest token in it, and what is visited with this token.
         """
         scaled = eeg / self.eeg_unit
         memory = self.net.adaptation.remember(memory, scaled[:, -self.net.shape.token :])
@@ -69,8 +71,9 @@ class Hop(nn.Module):
         context = self.net.adaptation.context(memory)
         parts, hidden = self.net.streamed(scaled, context)
         meg, variance = self.net.estimate(parts)
-        novelty = self.novelty(hidden[:, 0], context)
-        return meg[0, 0] * self.meg_unit[:, None], variance[0, 0].sqrt() * self.meg_unit, novelty, memory
+        visited = fade(visited) + parts.weights[0, 0]
+        novelty = self.novelty(hidden[:, 0], context, visited.unsqueeze(0))
+        return meg[0, 0] * self.meg_unit[:, None], variance[0, 0].sqrt() * self.meg_unit, novelty, memory, visited
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,11 @@ def export(
     hop.eval()
     with torch.no_grad():
         eeg = torch.from_numpy(golden_eeg)
-        given = {"eeg": eeg, _MEMORY: covariances(hop.net.tokens(eeg[None] / hop.eeg_unit)[0]).sum(dim=0)}
+        given = {
+            "eeg": eeg,
+            _MEMORY: covariances(hop.net.tokens(eeg[None] / hop.eeg_unit)[0]).sum(dim=0),
+            _VISITED: torch.ones(hop.net.shape.n_experts),
+        }
         expected = dict(zip(_OUTPUTS, (output.numpy() for output in hop(**given)), strict=True))
     graph = _graph(hop, given)
     golden = {name: tensor.numpy() for name, tensor in given.items()}
@@ -186,7 +193,7 @@ def _fields(hop: Hop, preprocessing: Preprocessing, about: About) -> dict[str, A
     shape = hop.net.shape
     window = shape.n_tokens * shape.token
     electrodes, sensors = montage(), channels()
-    memory = {"electrode": len(electrodes), "other": len(electrodes)}
+    memory, visited = {"electrode": len(electrodes), "other": len(electrodes)}, {"state": shape.n_experts}
     return {
         "manifest_version": 1,
         "name": about.name,
@@ -203,12 +210,14 @@ def _fields(hop: Hop, preprocessing: Preprocessing, about: About) -> dict[str, A
         "inputs": [
             tensor("eeg", "eeg", {"channel": len(electrodes), "time": window}),
             state(_MEMORY, _MEMORY, memory),
+            state(_VISITED, _VISITED, visited),
         ],
         "outputs": [
             tensor("meg", "estimate", {"channel": len(sensors), "time": shape.token}),
             tensor("meg_std", "std", {"channel": len(sensors)}),
             tensor("novelty", "novelty", {"score": 1}),
             state(_MEMORY_NEXT, _MEMORY, memory),
+            state(_VISITED_NEXT, _VISITED, visited),
         ],
         "channels": sensors,
         "golden": {"file": GOLDEN, "tolerance": TOLERANCE},
