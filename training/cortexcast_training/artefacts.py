@@ -79,9 +79,8 @@ class Artefacts:
 def draw_artefacts(settings: ArtefactSettings, head: Head, n_samples: int, rate_hz: float, seed: int) -> Artefacts:
     """The artefacts of one recording. How eyes and heart show is the head's; when they move, and the mains, is not."""
     times = np.arange(n_samples) / rate_hz
-    waveforms = np.vstack(
-        [_blinks(settings, times, seed), _heartbeats(settings, times, seed), _mains(settings, times, seed)]
-    )
+    heart = electrocardiogram(heartbeats(settings, times[-1], seed), times)
+    waveforms = np.vstack([_blinks(settings, times, seed), heart, _mains(settings, times, seed)])
     blink_eeg, blink_meg = _blink_fields(settings, head)
     heart_eeg, heart_meg = _heart_fields(settings, head)
     mains_eeg, mains_meg = _mains_fields(settings, seed)
@@ -107,14 +106,20 @@ def _blinks(settings: ArtefactSettings, times: Floats, seed: int) -> Floats:
     return waveform
 
 
-def _heartbeats(settings: ArtefactSettings, times: Floats, seed: int) -> Floats:
+def heartbeats(settings: ArtefactSettings, duration_s: float, seed: int) -> Floats:
+    """When the heart beats: the R peaks in s, some before the recording and some after it too."""
     rng = stream(seed, "heartbeats")
     period = 1 / settings.heart_hz
-    n = int(times[-1] / period * 1.5) + 10
+    n = int(duration_s / period * 1.5) + 10
     peaks = np.cumsum(period * (1 + 0.05 * rng.standard_normal(n))) - period * (1 + rng.uniform())
+    return np.asarray(peaks[peaks < duration_s + 1], np.float64)
+
+
+def electrocardiogram(peaks: Floats, times: Floats) -> Floats:
+    """What each heartbeat shows at these times, the R peaks one."""
     waveform = np.zeros(len(times))
     for centre, height, width in _ECG_WAVES:
-        for at in peaks[peaks < times[-1] + 1] + centre:
+        for at in peaks + centre:
             near = slice(*np.searchsorted(times, (at - 5 * width, at + 5 * width)))
             waveform[near] += height * np.exp(-0.5 * ((times[near] - at) / width) ** 2)
     return waveform

@@ -192,7 +192,7 @@ def draw_sources(settings: SourceSettings) -> Sources:
         start += len(vertices)
     centres = np.concatenate([vertices for _, vertices, _ in kinds])
     with threadpool_limits(1):  # as in leadfield
-        moments = _patches(sheet, centres, settings.patch_range_m)
+        moments = patch_moments(sheet, centres, settings.patch_range_m)
     return _occurring(_scaled(Sources(settings, moments, sheet.positions[centres], tuple(families)), n_drawn))
 
 
@@ -236,7 +236,7 @@ def _by_rhythm(sheet: Cortex, vertices: NDArray[np.int64]) -> tuple[NDArray[np.i
     return vertices[~is_alpha & ~is_beta], vertices[is_alpha], vertices[is_beta]
 
 
-def _patches(sheet: Cortex, centres: NDArray[np.int64], range_m: float) -> Floats:
+def patch_moments(sheet: Cortex, centres: NDArray[np.int64], range_m: float) -> Floats:
     """The moment of each dipole for each patch, ``(n_coarse, n_patches)``, its sum one.
 
     A patch's density is the Matérn correlation with its centre, so it falls off along the cortex. What lies between

@@ -1,0 +1,1 @@
+"""EEG to fMRI: simulated recordings with known truth, preprocessing, models."""
