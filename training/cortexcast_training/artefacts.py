@@ -69,24 +69,30 @@ class Artefacts:
         eeg: ``(70, 6)`` in V, average referenced; components as in ``NAMES``.
         meg: ``(306, 6)`` in T and T/m.
         waveforms: ``(6, n_samples)``, peaks about one.
+        heartbeats: ``(n_beats,)`` in s, the R peaks; some before the recording and some after it too.
     """
 
     eeg: Singles
     meg: Singles
     waveforms: Singles
+    heartbeats: Floats
 
 
 def draw_artefacts(settings: ArtefactSettings, head: Head, n_samples: int, rate_hz: float, seed: int) -> Artefacts:
     """The artefacts of one recording. How eyes and heart show is the head's; when they move, and the mains, is not."""
     times = np.arange(n_samples) / rate_hz
-    heart = electrocardiogram(heartbeats(settings, times[-1], seed), times)
+    heartbeats = _heartbeats(settings, times[-1], seed)
+    heart = _electrocardiogram(heartbeats, times)
     waveforms = np.vstack([_blinks(settings, times, seed), heart, _mains(settings, times, seed)])
     blink_eeg, blink_meg = _blink_fields(settings, head)
     heart_eeg, heart_meg = _heart_fields(settings, head)
     mains_eeg, mains_meg = _mains_fields(settings, seed)
     eeg = head.eeg_gain[:, np.newaxis] * np.column_stack([blink_eeg, heart_eeg, mains_eeg])
     meg = head.meg_gain[:, np.newaxis] * np.column_stack([blink_meg, heart_meg, mains_meg])
-    return Artefacts((eeg - eeg.mean(axis=0)).astype(np.float32), meg.astype(np.float32), waveforms.astype(np.float32))
+    eeg -= eeg.mean(axis=0)
+    return Artefacts(
+        eeg.astype(np.float32), meg.astype(np.float32), waveforms.astype(np.float32), heartbeats=heartbeats
+    )
 
 
 def _blinks(settings: ArtefactSettings, times: Floats, seed: int) -> Floats:
@@ -106,8 +112,7 @@ def _blinks(settings: ArtefactSettings, times: Floats, seed: int) -> Floats:
     return waveform
 
 
-def heartbeats(settings: ArtefactSettings, duration_s: float, seed: int) -> Floats:
-    """When the heart beats: the R peaks in s, some before the recording and some after it too."""
+def _heartbeats(settings: ArtefactSettings, duration_s: float, seed: int) -> Floats:
     rng = stream(seed, "heartbeats")
     period = 1 / settings.heart_hz
     n = int(duration_s / period * 1.5) + 10
@@ -115,8 +120,7 @@ def heartbeats(settings: ArtefactSettings, duration_s: float, seed: int) -> Floa
     return np.asarray(peaks[peaks < duration_s + 1], np.float64)
 
 
-def electrocardiogram(peaks: Floats, times: Floats) -> Floats:
-    """What each heartbeat shows at these times, the R peaks one."""
+def _electrocardiogram(peaks: Floats, times: Floats) -> Floats:
     waveform = np.zeros(len(times))
     for centre, height, width in _ECG_WAVES:
         for at in peaks + centre:

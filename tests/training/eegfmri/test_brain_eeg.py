@@ -9,7 +9,7 @@ import pytest
 
 from cortexcast_training.eegfmri.bands import BANDS
 from cortexcast_training.eegfmri.brain_eeg import BrainEegSettings, draw_brain_eeg
-from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Networks, NetworkSettings, draw_networks
+from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Activity, Networks, NetworkSettings, draw_networks
 from cortexcast_training.head import template_head
 
 RATE_HZ = 125.0
@@ -22,7 +22,8 @@ def networks() -> Networks:
 
 
 def eeg(networks: Networks, activity: np.ndarray, settings: BrainEegSettings = ALONE, seed: int = 0) -> np.ndarray:
-    return draw_brain_eeg(networks, template_head(2), activity, settings, RATE_HZ, subject_seed=0, seed=seed)
+    given = Activity(np.arange(activity.shape[1]) / ACTIVITY_HZ, activity)
+    return draw_brain_eeg(networks, template_head(2), given, settings, RATE_HZ, subject_seed=0, seed=seed)
 
 
 def test_it_is_as_large_as_set_and_average_referenced(networks: Networks) -> None:

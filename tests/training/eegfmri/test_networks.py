@@ -50,7 +50,7 @@ def test_patches_lie_in_the_cortex_of_their_network(networks: Networks) -> None:
 def test_activity_is_driven_by_the_film_as_far_as_set(networks: Networks) -> None:
     """Of many runs of the same film the mean is what the film drives."""
     film = draw_film(FilmSettings(), 600, 0)
-    runs = np.array([draw_activity(networks, film, seed) for seed in range(60)])
+    runs = np.array([draw_activity(networks, film, 0, 600, seed).values for seed in range(60)])
     driven = runs.mean(axis=0)
     spontaneous = (runs - driven).var(axis=(0, 2))
     share = np.where(np.isin(networks.names, DRIVEN), 0.6, 0.2)
@@ -64,7 +64,16 @@ def test_activity_is_driven_by_the_film_as_far_as_set(networks: Networks) -> Non
 def test_spontaneous_activity_fades_as_fast_as_set() -> None:
     networks = draw_networks(NetworkSettings(driven_share=0.0, other_share=0.0, timescale_s=3.0))
     film = draw_film(FilmSettings(), 600, 0)
-    runs = np.concatenate([draw_activity(networks, film, seed) for seed in range(20)])
+    runs = np.concatenate([draw_activity(networks, film, 0, 600, seed).values for seed in range(20)])
     lag = round(3.0 * ACTIVITY_HZ)
     assert runs.var() == pytest.approx(1, rel=0.05)
     assert np.mean(runs[:, lag:] * runs[:, :-lag]) == pytest.approx(np.exp(-1), abs=0.03)
+
+
+def test_in_darkness_nothing_is_driven(networks: Networks) -> None:
+    film = draw_film(FilmSettings(), 60, 0)
+    first, second = (draw_activity(networks, each, -20, 80, 0) for each in (film, draw_film(FilmSettings(), 60, 1)))
+    assert (first.times[0], first.times[-1]) == (-20, 80 - 1 / ACTIVITY_HZ)
+    dark = (first.times < 0) | (first.times >= 60)
+    np.testing.assert_array_equal(first.values[:, dark], second.values[:, dark])
+    assert not np.isclose(first.values[:, ~dark], second.values[:, ~dark]).all(axis=0).any()

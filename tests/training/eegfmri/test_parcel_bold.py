@@ -17,7 +17,7 @@ def networks() -> Networks:
 
 def run(networks: Networks, seed: int, **settings: float) -> ParcelBold:
     film = draw_film(FilmSettings(), 900, seed)
-    return draw_parcel_bold(networks, draw_activity(networks, film, seed), BoldSettings(**settings), seed)
+    return draw_parcel_bold(networks, draw_activity(networks, film, -30, 900, seed), BoldSettings(**settings), seed)
 
 
 def variance(runs: list[np.ndarray]) -> np.ndarray:

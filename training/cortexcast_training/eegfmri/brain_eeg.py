@@ -11,7 +11,7 @@ from cortexcast_models.manifest import Strict
 from cortexcast_models.simulation.randomness import stream
 from cortexcast_models.simulation.spectrum import Spectrum
 from cortexcast_training.eegfmri.bands import BANDS
-from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Networks
+from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Activity, Networks
 from cortexcast_training.head import Head
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ class BrainEegSettings(Strict):
 def draw_brain_eeg(
     networks: Networks,
     head: Head,
-    activity: Floats,
+    activity: Activity,
     settings: BrainEegSettings,
     rate_hz: float,
     subject_seed: int,
@@ -49,25 +49,24 @@ def draw_brain_eeg(
     Args:
         networks: the population's.
         head: the subject's.
-        activity: ``(n_networks, n_activity)`` at ``ACTIVITY_HZ``.
+        activity: of the networks in this run.
         settings: how strong it is.
         rate_hz: of the samples.
         subject_seed: draws what is the subject's own in all runs.
         seed: of the run.
     """
-    n = round(activity.shape[1] / ACTIVITY_HZ * rate_hz)
+    n = round(len(activity.times) / ACTIVITY_HZ * rate_hz)
     fields = head.eeg @ networks.moments
     fields /= np.sqrt(np.mean(fields**2, axis=0))
     own = stream(subject_seed, "strengths").standard_normal((len(networks.network_of), len(BANDS)))
     strength = np.exp(settings.strength_log_sd * own) * networks.amplitude[networks.network_of]
-    times = np.arange(n) / rate_hz
-    at = np.arange(activity.shape[1]) / ACTIVITY_HZ
+    times = activity.times[0] + np.arange(n) / rate_hz
     eeg = np.zeros((len(fields), n), np.float32)
     for number, (name, band) in enumerate(BANDS.items()):
         rhythms = _rhythms(band, (len(strength), n), rate_hz, stream(seed, "rhythms", name))
-        power = np.exp(networks.coupling[:, number, np.newaxis] * activity)
+        power = np.exp(networks.coupling[:, number, np.newaxis] * activity.values)
         for network, each in enumerate(np.sqrt(power)):
-            rhythms[networks.network_of == network] *= np.interp(times, at, each).astype(np.float32)
+            rhythms[networks.network_of == network] *= np.interp(times, activity.times, each).astype(np.float32)
         # As much in each band as 1/f gives an octave.
         weights = fields * strength[:, number] / np.sqrt(np.mean(band))
         eeg += weights.astype(np.float32) @ rhythms

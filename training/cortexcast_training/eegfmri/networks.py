@@ -98,6 +98,19 @@ class Networks:
     network_of: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Activity:
+    """How active networks are.
+
+    Attributes:
+        times: ``(n,)`` in s, every one over ``ACTIVITY_HZ``; zero is when the film begins.
+        values: ``(n_networks, n)``, of about unit variance.
+    """
+
+    times: Floats
+    values: Floats
+
+
 @cache
 def draw_networks(settings: NetworkSettings) -> Networks:
     """The networks of these settings."""
@@ -126,21 +139,25 @@ def draw_networks(settings: NetworkSettings) -> Networks:
     )
 
 
-def draw_activity(networks: Networks, film: Film, seed: int) -> Floats:
-    """How active each network is while a film runs, ``(n_networks, n)`` at ``ACTIVITY_HZ``; about unit variance.
+def draw_activity(networks: Networks, film: Film, begin_s: float, end_s: float, seed: int) -> Activity:
+    """How active each network is while a film runs from time zero on, in darkness before it and after it.
 
     Args:
         networks: whose.
         film: what is seen.
+        begin_s: from then on, in steps of ``ACTIVITY_HZ``,
+        end_s: until then.
         seed: of the subject's run: what is spontaneous.
     """
-    n, n_before = round(film.duration_s * ACTIVITY_HZ), round(_BURN_IN_S * ACTIVITY_HZ)
-    driven = networks.by_film @ film.embedding[film.scene(np.arange(n) / ACTIVITY_HZ)].T
+    first, last = round(begin_s * ACTIVITY_HZ), round(end_s * ACTIVITY_HZ)
+    times, n_burn_in = np.arange(first, last) / ACTIVITY_HZ, round(_BURN_IN_S * ACTIVITY_HZ)
+    runs = (times >= 0) & (times < film.duration_s)
+    driven = networks.by_film @ (film.embedding[film.scene(times)] * runs[:, np.newaxis]).T
     keep = np.exp(-1 / (ACTIVITY_HZ * networks.settings.timescale_s))
-    white = stream(seed, "spontaneous").standard_normal((len(networks.names), n_before + n))
-    spontaneous = scipy.signal.lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], white)[:, n_before:]
+    white = stream(seed, "spontaneous").standard_normal((len(networks.names), n_burn_in + len(times)))
+    spontaneous = scipy.signal.lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], white)[:, n_burn_in:]
     share = networks.film_share[:, np.newaxis]
-    return np.asarray(np.sqrt(share) * driven + np.sqrt(1 - share) * spontaneous, np.float64)
+    return Activity(times, np.sqrt(share) * driven + np.sqrt(1 - share) * spontaneous)
 
 
 def _to_bold(names: tuple[str, ...], settings: NetworkSettings, rng: np.random.Generator) -> Floats:

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat
 from cortexcast_models.manifest import Strict
 from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.eegfmri.hemodynamics import bold
-from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Networks
+from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Activity, Networks
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class ParcelBold:
         signal: ``(n_parcels, n_volumes)``, change in percent.
         neural: likewise, what neural activity makes of it.
         visible: likewise, what activity makes that electrodes see: no more can be predicted from EEG.
-        course: ``(n_parcels, n)`` at ``networks.ACTIVITY_HZ``, what ``neural`` is from volume to volume.
+        course: ``(n_parcels, n)`` at ``networks.ACTIVITY_HZ`` from time zero, what ``neural`` is from volume to volume.
     """
 
     times: Floats
@@ -51,32 +51,39 @@ class ParcelBold:
     visible: Floats
     course: Floats
 
+    def until(self, n_volumes: int) -> ParcelBold:
+        """The first volumes."""
+        kept = slice(n_volumes)
+        return ParcelBold(
+            self.times[kept], self.signal[:, kept], self.neural[:, kept], self.visible[:, kept], self.course
+        )
 
-def draw_parcel_bold(networks: Networks, activity: Floats, settings: BoldSettings, seed: int) -> ParcelBold:
+
+def draw_parcel_bold(networks: Networks, activity: Activity, settings: BoldSettings, seed: int) -> ParcelBold:
     """The BOLD of a run.
 
     Args:
         networks: the population's.
-        activity: ``(n_networks, n)`` at ``ACTIVITY_HZ``.
+        activity: of the networks in this run; volumes begin at time zero, in steps of ``ACTIVITY_HZ``.
         settings: what parcels show.
         seed: of the run.
     """
-    n_parcels, n = len(networks.to_bold), activity.shape[1]
-    times = np.arange(0.0, n / ACTIVITY_HZ, settings.tr_s)
+    n_parcels, during = len(networks.to_bold), activity.times >= 0
+    times = np.arange(0.0, during.sum() / ACTIVITY_HZ, settings.tr_s)
     at = np.round(times * ACTIVITY_HZ).astype(np.int64)
-    at = at[at < n]
+    at = at[at < during.sum()]
 
     def response(neural: Floats) -> Floats:
-        return bold(neural, networks.peaks_s, ACTIVITY_HZ)
+        return bold(neural, networks.peaks_s, ACTIVITY_HZ)[:, -during.sum() :]
 
     # Of the whole population, not of this run: else a run would tell of its end at its beginning.
     scale = _response_sd(networks)
-    seen = np.where(networks.is_deep[:, np.newaxis], 0.0, activity)
-    of_networks, visible = (response(networks.to_bold @ each) / scale for each in (activity, seen))
+    seen = np.where(networks.is_deep[:, np.newaxis], 0.0, activity.values)
+    of_networks, visible = (response(networks.to_bold @ each) / scale for each in (activity.values, seen))
     keep = np.exp(-1 / (ACTIVITY_HZ * networks.settings.timescale_s))
     n_before = round(_BURN_IN_S * ACTIVITY_HZ)
-    white = stream(seed, "private").standard_normal((n_parcels, n_before + n))
-    private = response(scipy.signal.lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], white))[:, n_before:] / scale
+    white = stream(seed, "private").standard_normal((n_parcels, n_before + len(activity.times)))
+    private = response(scipy.signal.lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], white)) / scale
     share = settings.private_share
     course = settings.neural_percent * (np.sqrt(1 - share) * of_networks + np.sqrt(share) * private)
     neural = course[:, at]
