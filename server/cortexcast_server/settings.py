@@ -41,9 +41,15 @@ class Settings(BaseSettings):
     unit: str | None = Field(None, description="unit of the EEG, where the stream declares none or a wrong one")
     wait_s: float = Field(5.0, ge=0, description="how long to wait for the stream, in seconds")
     outlets: bool = Field(True, description="push the products to LSL outlets too")
-    history_s: float = Field(10.0, gt=0, description="frames kept for clients that lost their connection, in seconds")
-    outbox_s: float = Field(2.0, gt=0, description="a slower client loses its oldest frames beyond this, in seconds")
-    ack_window_s: float = Field(2.0, gt=0, description="frames under way to a client that acknowledges, in seconds")
+    history_s: float = Field(
+        10.0, gt=0, description="frames kept for clients that lost their connection, in seconds of signal"
+    )
+    outbox_s: float = Field(
+        2.0, gt=0, description="a slower client loses its oldest frames beyond this, in seconds of signal"
+    )
+    ack_window_s: float = Field(
+        2.0, gt=0, description="frames under way to a client that acknowledges, in seconds of signal"
+    )
 
     @property
     def query(self) -> Query:

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from cortexcast_training import bids, cohort
-from cortexcast_training.bids import BRAIN_NAMES, BYTES_PER_SAMPLE, EEG_NAMES, TRUTH, Dataset, DatasetError, write_run
+from cortexcast_training.bids import BRAIN_NAMES, BYTES_PER_SAMPLE, EEG_NAMES, README, write_run, write_subject
 from cortexcast_training.cohort import Cohort, write_cohort
 from cortexcast_training.head import Head, HeadSettings, draw_head
 from cortexcast_training.leadfield import CAP, helmet
 from cortexcast_training.recording import RecordingError
 from cortexcast_training.recording_file import find_recordings, read_recording
+from cortexcast_training.simulated_dataset import TRUTH, DatasetError, SimulatedDataset
 from cortexcast_training.simulator import RATE_HZ, Simulation, SimulationSettings, simulate
 from cortexcast_training.sources import PatchFields, Sources, SourceSettings, draw_sources, patch_fields
 
@@ -42,10 +43,14 @@ def simulation(head: Head, sources: Sources) -> Simulation:
     return simulate(head, sources, SETTINGS, 9)
 
 
+def dataset_in(folder: Path) -> SimulatedDataset:
+    return SimulatedDataset(folder, "EEG and MEG", "the tests", README)
+
+
 @pytest.fixture(scope="module")
 def folder(head: Head, sources: Sources, simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bids") / "set"
-    Dataset(out).write_subject("sub-01", head, sources, SETTINGS, [(9, simulation)])
+    write_subject(dataset_in(out), "sub-01", head, sources, SETTINGS, [(9, simulation)])
     return out
 
 
@@ -131,7 +136,7 @@ class TestWriting:
     def test_a_folder_in_use_is_refused_and_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "mine.txt").write_text("keep")
         with pytest.raises(DatasetError, match="is not empty: choose another folder"):
-            Dataset(tmp_path)
+            dataset_in(tmp_path)
         assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
@@ -139,15 +144,15 @@ class TestWriting:
         self, tmp_path: Path, head: Head, sources: Sources, simulation: Simulation, error: BaseException
     ) -> None:
         short = cut(simulation, 3000)
-        dataset = Dataset(tmp_path / "set")
-        dataset.write_subject("sub-01", head, sources, SETTINGS, [(9, short)])
+        dataset = dataset_in(tmp_path / "set")
+        write_subject(dataset, "sub-01", head, sources, SETTINGS, [(9, short)])
 
         def runs() -> Iterator[tuple[int, Simulation]]:
             yield 9, short
             raise error
 
         with pytest.raises(type(error) if isinstance(error, Exception) else KeyboardInterrupt):
-            dataset.write_subject("sub-02", head, sources, SETTINGS, runs())
+            write_subject(dataset, "sub-02", head, sources, SETTINGS, runs())
         assert not [file for file in dataset.folder.rglob("*") if "sub-02" in file.name or ".writing" in file.name]
         assert [file.name for file in (dataset.folder / TRUTH).glob("sub-*")] == ["sub-01"]
         assert "sub-02" not in (dataset.folder / "participants.tsv").read_text()

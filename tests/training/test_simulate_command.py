@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cortexcast_client.command import main
-from cortexcast_training.bids import TRUTH
 from cortexcast_training.cohort import Cohort
 from cortexcast_training.recording_file import find_recordings, read_recording
+from cortexcast_training.simulated_dataset import TRUTH
 from cortexcast_training.toml_file import SettingsError, read_toml
 
 CONFIG = """\

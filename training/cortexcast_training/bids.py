@@ -11,10 +11,7 @@ Format: the Brain Imaging Data Structure, MEG (Niso Galan et al., *Scientific Da
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -28,12 +25,11 @@ from mne.transforms import apply_trans
 from cortexcast_training.experiment import PULSE_S, condition
 from cortexcast_training.head import Head
 from cortexcast_training.leadfield import CAP, head_to_mri, helmet, is_magnetometer
+from cortexcast_training.simulated_dataset import SimulatedDataset, write_json, write_table
 from cortexcast_training.simulator import RATE_HZ, Simulation, SimulationSettings
 from cortexcast_training.sources import Sources, patch_fields
 
 TASK = "facerecognition"
-TRUTH = Path("derivatives", "truth")
-DESCRIPTION = "dataset_description.json"
 
 EEG_NAMES = tuple(f"EEG{number:03d}" for number in range(1, 75))
 """The channels of the EEG amplifier. Four of them, as in ds000117, are no electrodes of the brain:"""
@@ -51,71 +47,36 @@ _MEASURED = datetime(2000, 1, 1, tzinfo=UTC)
 """A recording must have a date; that of a simulation means nothing."""
 
 
-class DatasetError(Exception):
-    """A data set cannot be written there. The message says why and what to do."""
-
-
-class Dataset:
-    """A folder of simulated subjects that grows by whole subjects.
+def write_subject(
+    dataset: SimulatedDataset,
+    subject: str,
+    head: Head,
+    sources: Sources,
+    settings: SimulationSettings,
+    runs: Iterable[tuple[int, Simulation]],
+) -> None:
+    """Write a subject, as a whole or not at all.
 
     Args:
-        folder: where; it is made.
-
-    Raises:
-        DatasetError: there is something in it already.
+        dataset: to add to.
+        subject: such as ``sub-01``.
+        head: the subject's.
+        sources: what is active in the brain.
+        settings: of each run.
+        runs: seed and recording of each; one is in memory at a time.
     """
-
-    def __init__(self, folder: Path) -> None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DatasetError(f"{folder} exists and is not empty: choose another folder, or delete it")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self._subjects: list[str] = []
-        _write_json(folder / DESCRIPTION, _description("raw"))
-        (folder / "README").write_text(_README, encoding="utf-8")
-        (folder / TRUTH).mkdir(parents=True)
-        _write_json(folder / TRUTH / DESCRIPTION, _description("derivative"))
-
-    def write_subject(
-        self,
-        subject: str,
-        head: Head,
-        sources: Sources,
-        settings: SimulationSettings,
-        runs: Iterable[tuple[int, Simulation]],
-    ) -> None:
-        """Write a subject, as a whole or not at all.
-
-        Args:
-            subject: such as ``sub-01``.
-            head: the subject's.
-            sources: what is active in the brain.
-            settings: of each run.
-            runs: seed and recording of each; one is in memory at a time.
-        """
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.folder) as scratch:
-            raw, truth = Path(scratch, "raw"), Path(scratch, "truth")
-            recordings = raw / "ses-meg" / "meg"
-            recordings.mkdir(parents=True)
-            truth.mkdir()
-            _write_json(recordings / f"{subject}_ses-meg_coordsystem.json", _coordinate_system(head))
-            fields = patch_fields(head, sources)
-            np.savez(truth / f"{subject}_patches.npz", eeg=fields.eeg, meg=fields.meg)
-            for number, (seed, simulation) in enumerate(runs, 1):
-                run = f"{subject}_ses-meg_task-{TASK}_run-{number:02d}"
-                write_run(recordings, run, head, simulation)
-                np.save(truth / f"{run}_brain.npy", simulation.brain_meg)
-                _write_states(truth / f"{run}_states.tsv", simulation)
-                _write_json(truth / f"{run}_truth.json", _truth(head, sources, settings, seed))
-            # The truth first: where there is a recording, there is its truth.
-            truth.rename(self.folder / TRUTH / subject)
-            try:
-                raw.rename(self.folder / subject)
-            except BaseException:
-                shutil.rmtree(self.folder / TRUTH / subject)
-                raise
-        self._subjects.append(subject)
-        _write_table(self.folder / "participants.tsv", ["participant_id"], [[name] for name in self._subjects])
+    with dataset.new_subject(subject) as (raw, truth):
+        recordings = raw / "ses-meg" / "meg"
+        recordings.mkdir(parents=True)
+        write_json(recordings / f"{subject}_ses-meg_coordsystem.json", _coordinate_system(head))
+        fields = patch_fields(head, sources)
+        np.savez(truth / f"{subject}_patches.npz", eeg=fields.eeg, meg=fields.meg)
+        for number, (seed, simulation) in enumerate(runs, 1):
+            run = f"{subject}_ses-meg_task-{TASK}_run-{number:02d}"
+            write_run(recordings, run, head, simulation)
+            np.save(truth / f"{run}_brain.npy", simulation.brain_meg)
+            _write_states(truth / f"{run}_states.tsv", simulation)
+            write_json(truth / f"{run}_truth.json", _truth(head, sources, settings, seed))
 
 
 def write_run(folder: Path, run: str, head: Head, simulation: Simulation) -> Path:
@@ -148,7 +109,7 @@ def write_run(folder: Path, run: str, head: Head, simulation: Simulation) -> Pat
     for kind, name in OTHER_NAMES.items():
         types[info["ch_names"].index(name)] = kind
     sites = dict(zip(BRAIN_NAMES, CAP, strict=True))
-    _write_table(
+    write_table(
         folder / f"{run}_channels.tsv",
         ["name", "type", "units", "status", "description"],
         [
@@ -156,7 +117,7 @@ def write_run(folder: Path, run: str, head: Head, simulation: Simulation) -> Pat
             for name, kind in zip(info["ch_names"], types, strict=True)
         ],
     )
-    _write_table(
+    write_table(
         folder / f"{run}_events.tsv",
         ["onset", "duration", "sample", "stim_type", "trigger"],
         [
@@ -164,14 +125,14 @@ def write_run(folder: Path, run: str, head: Head, simulation: Simulation) -> Pat
             for sample, code in zip(simulation.events.samples, simulation.events.codes, strict=True)
         ],
     )
-    _write_json(folder / f"{run}_meg.json", _sidecar(simulation))
+    write_json(folder / f"{run}_meg.json", _sidecar(simulation))
     return path
 
 
 _BIDS_TYPES = {"mag": "MEGMAG", "grad": "MEGGRADPLANAR", "stim": "TRIG"}
 _UNITS = {"MEGMAG": "T", "MEGGRADPLANAR": "T/m", "TRIG": "n/a", "MISC": "n/a"}
 
-_README = """\
+README = """\
 SIMULATED. EEG and MEG of brains that do not exist, in the layout of OpenNeuro's ds000117.
 The truth behind each recording lies in derivatives/truth: the MEG that the brain alone makes (brain.npy, float32,
 306 channels in the file's order, T and T/m), the states of the brain (states.tsv), what the head shows of each patch of
@@ -239,15 +200,6 @@ def _coordinate_system(head: Head) -> dict[str, Any]:
     }
 
 
-def _description(kind: str) -> dict[str, Any]:
-    return {
-        "Name": "simulated EEG and MEG" if kind == "raw" else "truth of simulated EEG and MEG",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": kind,
-        "GeneratedBy": [{"Name": "cortexcast simulate meg", "Version": version("cortexcast")}],
-    }
-
-
 def _truth(head: Head, sources: Sources, settings: SimulationSettings, seed: int) -> dict[str, Any]:
     """Everything that draws the same again, and what was drawn of the head."""
     return {
@@ -274,7 +226,7 @@ def _write_states(path: Path, simulation: Simulation) -> None:
     states = simulation.states
     starts = np.r_[0, np.flatnonzero(np.diff(states)) + 1]
     lengths = np.diff(np.r_[starts, len(states)])
-    _write_table(
+    write_table(
         path,
         ["onset", "duration", "sample", "state"],
         [
@@ -282,18 +234,3 @@ def _write_states(path: Path, simulation: Simulation) -> None:
             for start, length in zip(starts, lengths, strict=True)
         ],
     )
-
-
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    lines = ["\t".join(map(str, row)) for row in (columns, *rows)]
-    _replace(path, "\n".join(lines) + "\n")
-
-
-def _write_json(path: Path, fields: dict[str, Any]) -> None:
-    _replace(path, json.dumps(fields, indent=2) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from cortexcast_models.manifest import Strict
 from cortexcast_models.simulation.randomness import stream
-from cortexcast_training.bids import BYTES_PER_SAMPLE, Dataset, DatasetError
+from cortexcast_training.bids import BYTES_PER_SAMPLE, README, write_subject
 from cortexcast_training.head import Head, HeadSettings, draw_head
+from cortexcast_training.simulated_dataset import SimulatedDataset, check_space
 from cortexcast_training.simulator import Simulation, SimulationSettings, simulate
 from cortexcast_training.sources import SourceSettings, draw_sources
 
@@ -50,8 +50,8 @@ def write_cohort(cohort: Cohort, folder: Path, say: Callable[[str, int], None] =
     Raises:
         DatasetError: the folder is in use, or the disk is too small.
     """
-    _check_space(cohort.n_bytes, folder)
-    dataset = Dataset(folder)
+    check_space(cohort.n_bytes, folder)
+    dataset = SimulatedDataset(folder, "EEG and MEG", "cortexcast simulate meg", README)
     sources = draw_sources(cohort.sources)
     digits = max(2, len(str(cohort.subjects)))
     done = 0
@@ -68,20 +68,10 @@ def write_cohort(cohort: Cohort, folder: Path, say: Callable[[str, int], None] =
         subject = f"sub-{number:0{digits}d}"
         say(f"{subject}, head", done)
         head = draw_head(cohort.head, _seed(cohort.seed, number))
-        dataset.write_subject(subject, head, sources, cohort.recording, runs(subject, number, head))
+        write_subject(dataset, subject, head, sources, cohort.recording, runs(subject, number, head))
         done += 1
     say("done", done)
 
 
 def _seed(cohort_seed: int, *number: int) -> int:
     return int(stream(cohort_seed, "cohort", *number).integers(2**32))
-
-
-def _check_space(n_bytes: int, folder: Path) -> None:
-    disk = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(disk).free
-    if n_bytes > free:
-        raise DatasetError(
-            f"this takes {n_bytes / 1e9:.1f} GB and {disk} has {free / 1e9:.1f} GB left: "
-            "simulate fewer subjects or shorter recordings"
-        )

@@ -13,9 +13,10 @@ import numpy as np
 from mne.io.constants import FIFF
 from numpy.typing import NDArray
 
-from cortexcast_training.bids import EEG_NAMES, OTHER_NAMES, STIM_NAME, TRUTH
+from cortexcast_training.bids import EEG_NAMES, OTHER_NAMES, STIM_NAME
 from cortexcast_training.leadfield import helmet
 from cortexcast_training.recording import Place, Recording, RecordingError
+from cortexcast_training.simulated_dataset import TRUTH
 
 MIN_DURATION_S = 10.0
 
