@@ -122,6 +122,18 @@ def test_each_token_with_a_window_around_it_visits_one_state(net: Net, seed: int
     torch.testing.assert_close(visited.sum(dim=2), torch.tensor([expected] * 2, dtype=torch.float32))
 
 
+@torch.no_grad()
+def test_tokens_visit_the_states_that_the_net_weights(net: Net) -> None:
+    recording, worn, n = RECORDINGS[0], torch.eye(70)[None], net.shape.n_tokens - net.shape.lookahead
+    sums = recording_sums(net.adaptation, recording, UNIT, worn)
+    visited = visited_states(net, recording, sums, UNIT, worn)
+    known, expected = whole_context(net.adaptation, [recording], UNIT), torch.zeros(net.shape.n_experts)
+    for first in range(0, 25, n):
+        window = recording.eeg[first * HOP : (first + net.shape.n_tokens) * HOP].T / UNIT
+        expected += net(torch.from_numpy(window.astype(np.float32))[None], known).weights.sum(dim=(0, 1))
+    torch.testing.assert_close(visited[0, 0], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_contexts_are_of_any_stretch_of_the_own_recording() -> None:
     """Each of four seconds of the recording ``n`` under the headset ``m`` adds ``n`` and ``m``, and 25 tokens."""
     sums = [torch.tensor([[[n, m, 25.0]] * 4 for m in range(2)]) for n in range(3)]

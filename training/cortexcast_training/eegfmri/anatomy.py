@@ -19,6 +19,7 @@ from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.eegfmri.parcels import parcel_labels
 
 Floats = NDArray[np.float64]
+
 _TEMPLATE_MM = 2
 _ROTATION_SD_DEG = 4.0
 _SHIFT_SD_MM = 5.0
@@ -55,7 +56,7 @@ def draw_anatomy(scale: Floats, subject_seed: int) -> Anatomy:
     from_mni[:3, 3] = _SHIFT_SD_MM * rng.standard_normal(3)
     brain = _template()
     moved = Nifti1Image(np.asarray(brain.dataobj), from_mni @ brain.affine)
-    t1 = resample_img(moved, grid(_T1_SHAPE, (_T1_MM,) * 3), _T1_SHAPE, interpolation="linear", **_AS_IT_IS)
+    t1 = resample_img(moved, grid(_T1_SHAPE, (_T1_MM,) * 3), _T1_SHAPE, "linear", force_resample=True, copy_header=True)
     brightness = _T1_BRIGHTEST * np.asarray(t1.dataobj, np.float32)
     return Anatomy(from_mni, Nifti1Image(np.round(brightness).astype(np.int16), t1.affine))
 
@@ -81,9 +82,6 @@ def tissue() -> tuple[Floats, NDArray[np.int16], Floats]:
     brightness = np.where(np.asarray(mask.dataobj) > 0, 1.6 - np.asarray(brain.dataobj, np.float64), 0.0)
     grey: Nifti1Image = load_mni152_gm_mask(resolution=_TEMPLATE_MM)
     return brightness, np.asarray(parcel_labels(grey).dataobj), np.asarray(brain.affine, np.float64)
-
-
-_AS_IT_IS = {"force_resample": True, "copy_header": True}
 
 
 def _template() -> Nifti1Image:

@@ -39,7 +39,6 @@ DRIVEN = ("Visual", "Auditory", "DorsalAttention", "VentralAttention", "DefaultM
 """Networks that a film drives most."""
 
 _UNASSIGNED = "unassigned"
-_BURN_IN_S = 60.0
 
 
 class NetworkSettings(Strict):
@@ -65,6 +64,11 @@ class NetworkSettings(Strict):
     delay_s: PositiveFloat = 5.25
     delay_log_sd: NonNegativeFloat = 0.12
     """Of the time to the peak of the hemodynamic response, over parcels."""
+
+    @property
+    def keep(self) -> float:
+        """Of spontaneous activity, the share that is left a step of ``ACTIVITY_HZ`` later."""
+        return float(np.exp(-1 / (ACTIVITY_HZ * self.timescale_s)))
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,11 @@ class Activity:
     times: Floats
     values: Floats
 
+    def since(self, begin_s: float) -> Activity:
+        """From this time on."""
+        later = self.times >= begin_s
+        return Activity(self.times[later], self.values[:, later])
+
 
 @cache
 def draw_networks(settings: NetworkSettings) -> Networks:
@@ -150,14 +159,19 @@ def draw_activity(networks: Networks, film: Film, begin_s: float, end_s: float, 
         seed: of the subject's run: what is spontaneous.
     """
     first, last = round(begin_s * ACTIVITY_HZ), round(end_s * ACTIVITY_HZ)
-    times, n_burn_in = np.arange(first, last) / ACTIVITY_HZ, round(_BURN_IN_S * ACTIVITY_HZ)
+    times = np.arange(first, last) / ACTIVITY_HZ
     runs = (times >= 0) & (times < film.duration_s)
     driven = networks.by_film @ (film.embedding[film.scene(times)] * runs[:, np.newaxis]).T
-    keep = np.exp(-1 / (ACTIVITY_HZ * networks.settings.timescale_s))
-    white = stream(seed, "spontaneous").standard_normal((len(networks.names), n_burn_in + len(times)))
-    spontaneous = scipy.signal.lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], white)[:, n_burn_in:]
+    spontaneous = fading((len(networks.names), len(times)), networks.settings.keep, stream(seed, "spontaneous"))
     share = networks.film_share[:, np.newaxis]
     return Activity(times, np.sqrt(share) * driven + np.sqrt(1 - share) * spontaneous)
+
+
+def fading(shape: tuple[int, int], keep: float, rng: np.random.Generator) -> Floats:
+    """Independent signals ``(n_signals, n)`` of unit variance, of which a step later this share is kept."""
+    white = rng.standard_normal(shape)
+    white[:, 1:] *= np.sqrt(1 - keep**2)
+    return np.asarray(scipy.signal.lfilter([1.0], [1.0, -keep], white), np.float64)
 
 
 def _to_bold(names: tuple[str, ...], settings: NetworkSettings, rng: np.random.Generator) -> Floats:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
 from cortexcast_models.manifest import Strict
 from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.eegfmri.hemodynamics import bold
-from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Activity, Networks
+from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Activity, Networks, fading
 
 Floats = NDArray[np.float64]
 
-_BURN_IN_S = 60.0
+WARM_UP_S = 30.0
+"""Activity that long ago still shows a little."""
 
 
 class BoldSettings(Strict):
@@ -51,45 +51,39 @@ class ParcelBold:
     visible: Floats
     course: Floats
 
-    def until(self, n_volumes: int) -> ParcelBold:
-        """The first volumes."""
-        kept = slice(n_volumes)
-        return ParcelBold(
-            self.times[kept], self.signal[:, kept], self.neural[:, kept], self.visible[:, kept], self.course
-        )
 
-
-def draw_parcel_bold(networks: Networks, activity: Activity, settings: BoldSettings, seed: int) -> ParcelBold:
+def draw_parcel_bold(
+    networks: Networks, activity: Activity, settings: BoldSettings, n_volumes: int, seed: int
+) -> ParcelBold:
     """The BOLD of a run.
 
     Args:
         networks: the population's.
-        activity: of the networks in this run; volumes begin at time zero, in steps of ``ACTIVITY_HZ``.
+        activity: of the networks, from ``WARM_UP_S`` before the first volume, which begins at time zero.
         settings: what parcels show.
+        n_volumes: of the scan, which ends before the activity does.
         seed: of the run.
     """
-    n_parcels, during = len(networks.to_bold), activity.times >= 0
-    times = np.arange(0.0, during.sum() / ACTIVITY_HZ, settings.tr_s)
+    n_during = int((activity.times >= 0).sum())
+    times = settings.tr_s * np.arange(n_volumes, dtype=np.float64)
     at = np.round(times * ACTIVITY_HZ).astype(np.int64)
-    at = at[at < during.sum()]
-
-    def response(neural: Floats) -> Floats:
-        return bold(neural, networks.peaks_s, ACTIVITY_HZ)[:, -during.sum() :]
-
     # Of the whole population, not of this run: else a run would tell of its end at its beginning.
     scale = _response_sd(networks)
+
+    def response(neural: Floats) -> Floats:
+        return bold(neural, networks.peaks_s, ACTIVITY_HZ)[:, -n_during:] / scale
+
     seen = np.where(networks.is_deep[:, np.newaxis], 0.0, activity.values)
-    of_networks, visible = (response(networks.to_bold @ each) / scale for each in (activity.values, seen))
-    keep = np.exp(-1 / (ACTIVITY_HZ * networks.settings.timescale_s))
-    n_before = round(_BURN_IN_S * ACTIVITY_HZ)
-    white = stream(seed, "private").standard_normal((n_parcels, n_before + len(activity.times)))
-    private = response(scipy.signal.lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], white)) / scale
+    of_networks, visible = (response(networks.to_bold @ each) for each in (activity.values, seen))
+    shape = len(networks.to_bold), len(activity.times)
+    private = response(fading(shape, networks.settings.keep, stream(seed, "private")))
     share = settings.private_share
     course = settings.neural_percent * (np.sqrt(1 - share) * of_networks + np.sqrt(share) * private)
     neural = course[:, at]
+    noise = fading(neural.shape, settings.noise_autocorrelation, stream(seed, "BOLD noise"))
     return ParcelBold(
-        times=times[: len(at)],
-        signal=neural + _noise(settings, neural.shape, seed),
+        times=times,
+        signal=neural + settings.neural_percent / np.sqrt(settings.snr) * noise,
         neural=neural,
         visible=settings.neural_percent * np.sqrt(1 - share) * visible[:, at],
         course=course,
@@ -98,19 +92,11 @@ def draw_parcel_bold(networks: Networks, activity: Activity, settings: BoldSetti
 
 def _response_sd(networks: Networks) -> Floats:
     """Of what spontaneous activity of unit variance makes in each parcel, ``(n_parcels, 1)``."""
-    impulse = np.zeros((len(networks.to_bold), round(_BURN_IN_S * ACTIVITY_HZ)))
+    impulse = np.zeros((len(networks.to_bold), round(2 * WARM_UP_S * ACTIVITY_HZ)))
     impulse[:, 0] = 1.0
     spectrum = np.abs(np.fft.rfft(bold(impulse, networks.peaks_s, ACTIVITY_HZ), axis=1)) ** 2
-    keep = np.exp(-1 / (ACTIVITY_HZ * networks.settings.timescale_s))
+    keep = networks.settings.keep
     angle = 2 * np.pi * np.fft.rfftfreq(impulse.shape[1])
     density = (1 - keep**2) / np.abs(1 - keep * np.exp(-1j * angle)) ** 2
     weights = np.r_[1.0, np.full(len(angle) - 2, 2.0), 1.0] / impulse.shape[1]
     return np.asarray(np.sqrt((weights * density * spectrum).sum(axis=1))[:, np.newaxis], np.float64)
-
-
-def _noise(settings: BoldSettings, shape: tuple[int, ...], seed: int) -> Floats:
-    keep = settings.noise_autocorrelation
-    white = stream(seed, "BOLD noise").standard_normal(shape)
-    white[:, 1:] *= np.sqrt(1 - keep**2)
-    noise = scipy.signal.lfilter([1.0], [1.0, -keep], white)
-    return np.asarray(settings.neural_percent / np.sqrt(settings.snr) * noise, np.float64)

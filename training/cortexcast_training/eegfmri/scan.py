@@ -18,7 +18,7 @@ from cortexcast_training.eegfmri.networks import ACTIVITY_HZ
 from cortexcast_training.eegfmri.parcel_bold import ParcelBold
 
 Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
+
 _BRIGHTNESS = 1000.0
 """Of grey matter, in the numbers of the file."""
 
@@ -85,6 +85,7 @@ def draw_scan(
     slice_times = interleaved(shape[2], tr_s)
     motion = _motion(settings, n_volumes, seed)
     affine = grid(shape, settings.voxel_mm)
+    to_template = np.linalg.inv(anatomy.from_mni @ to_mni)
     voxels = np.indices(shape).reshape(3, -1)
     slices = voxels[2]
     noise = parcels.signal - parcels.neural
@@ -92,19 +93,15 @@ def draw_scan(
     volumes = np.empty((*shape, n_volumes), np.int16)
     for number, begin_s in enumerate(parcels.times):
         # Where in the template lies what is at each voxel now?
-        at = _at(
-            np.linalg.inv(to_mni) @ np.linalg.inv(anatomy.from_mni) @ np.linalg.inv(rigid(motion[number])) @ affine,
-            voxels,
-        )
+        at = _at(to_template @ np.linalg.inv(rigid(motion[number])) @ affine, voxels)
         bright = scipy.ndimage.map_coordinates(brightness, at, order=1)
         parcel = scipy.ndimage.map_coordinates(labels, at, order=0)
         times = begin_s + slice_times
         of_parcels = _at_times(parcels.course, times) + noise[:, number, np.newaxis]
         percent = np.concatenate([np.zeros((1, shape[2])), of_parcels])[parcel, slices]
         percent += settings.drift_percent * (number / max(1, n_volumes - 1) - 0.5)
-        percent += (settings.pulse_percent * _pulse(heartbeats, times) + settings.breath_percent * _breath(times))[
-            slices
-        ]
+        body = settings.pulse_percent * _pulse(heartbeats, times) + settings.breath_percent * _breath(times)
+        percent += body[slices]
         percent += settings.noise_percent * rng.standard_normal(len(percent))
         volumes[..., number] = np.round(_BRIGHTNESS * bright * (1 + percent / 100)).reshape(shape)
     image = Nifti1Image(volumes, affine)

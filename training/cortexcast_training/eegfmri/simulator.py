@@ -19,10 +19,11 @@ from cortexcast_training.artefacts import Artefacts, ArtefactSettings, draw_arte
 from cortexcast_training.eegfmri.anatomy import Anatomy
 from cortexcast_training.eegfmri.brain_eeg import BrainEegSettings, draw_brain_eeg
 from cortexcast_training.eegfmri.film import Film
-from cortexcast_training.eegfmri.networks import Activity, Networks, draw_activity
-from cortexcast_training.eegfmri.parcel_bold import BoldSettings, ParcelBold, draw_parcel_bold
+from cortexcast_training.eegfmri.networks import ACTIVITY_HZ, Activity, Networks, draw_activity
+from cortexcast_training.eegfmri.parcel_bold import WARM_UP_S, BoldSettings, ParcelBold, draw_parcel_bold
 from cortexcast_training.eegfmri.scan import Scan, ScanSettings, draw_scan
 from cortexcast_training.eegfmri.scanner_artefacts import ScannerArtefactSettings, draw_gradients, draw_pulse
+from cortexcast_training.eegfmri.volume_markers import VOLUME
 from cortexcast_training.head import Head
 from cortexcast_training.leadfield import CAP
 
@@ -47,7 +48,7 @@ _ECG_V = 1e-3
 _EOG_SHARE = (-0.4, 0.8)
 """Of a blink at the forehead, below and above the eye."""
 
-_STEP_S = 0.25
+_STEP_S = 1 / ACTIVITY_HZ
 _TASK_DELAY_S = 0.042
 """After the first volume begins, the computer that shows the film says so."""
 
@@ -92,7 +93,7 @@ class Simulation:
         markers: of volumes and of the task, ascending.
         scan: of BOLD.
         clean_eeg: ``(61, n_clean)`` in V at ``BRAIN_HZ``: what ``eeg`` would be outside the scanner.
-        activity: of the networks; time zero is when the first volume begins.
+        activity: of the networks, from before the EEG; time zero is when the first volume begins.
         parcels: their BOLD.
     """
 
@@ -122,8 +123,8 @@ def simulate(
     n_volumes = int(np.ceil(film.duration_s / tr_s))
     # Whole steps: the EEG ends a little after what is asked for.
     end_s = float(np.ceil((n_volumes * tr_s + settings.tail_s) / _STEP_S)) * _STEP_S
-    activity = draw_activity(networks, film, -settings.lead_s, end_s, seed)
-    clean, body = _clean_eeg(networks, head, activity, settings, subject_seed, seed)
+    activity = draw_activity(networks, film, -settings.lead_s - WARM_UP_S, end_s, seed)
+    clean, body = _clean_eeg(networks, head, activity.since(-settings.lead_s), settings, subject_seed, seed)
     blink, heart = body.waveforms[:2]
     others = np.stack([_ECG_V * heart, *(share * settings.body.blink_v * blink for share in _EOG_SHARE)])
     eeg = _faster(np.concatenate([clean, others.astype(np.float32)]))
@@ -133,7 +134,7 @@ def simulate(
     gradients = draw_gradients(settings.scanner, len(eeg), n_volumes, tr_samples, RATE_HZ, subject_seed, seed)
     for number, begin in enumerate(begins):
         eeg[:, begin : begin + tr_samples] += gradients.of_volume(number)
-    parcels = draw_parcel_bold(networks, activity, settings.bold, seed).until(n_volumes)
+    parcels = draw_parcel_bold(networks, activity, settings.bold, n_volumes, seed)
     return Simulation(
         eeg=eeg,
         markers=_markers(begins, film.duration_s),
@@ -166,5 +167,5 @@ def _markers(begins: NDArray[np.int64], film_s: float) -> tuple[Marker, ...]:
     task = int(begins[0]) + round(_TASK_DELAY_S * RATE_HZ)
     seconds = [Marker(task + round(second * RATE_HZ), "Stimulus", "S  5") for second in range(1, int(film_s))]
     ends = Marker(task, "Stimulus", "S  1"), Marker(task + round(film_s * RATE_HZ), "Stimulus", "S 99")
-    volumes = [Marker(int(begin), "Response", "R128") for begin in begins]
+    volumes = [Marker(int(begin), "Response", VOLUME) for begin in begins]
     return tuple(sorted([*volumes, *seconds, *ends], key=lambda marker: marker.sample))
