@@ -169,7 +169,7 @@ class TestWriting:
         monkeypatch.setattr(cohort, "draw_head", drawn)  # boundary elements take seconds
         steps: list[int] = []
         settings = Cohort(subjects=2, runs=2, recording=SimulationSettings(duration_s=2.0))
-        write_cohort(settings, tmp_path / "set", lambda _, done: steps.append(done))
+        write_cohort(settings, tmp_path / "set", lambda _, done, __: steps.append(done))
         paths = find_recordings(tmp_path / "set")
         assert [bids_name(path) for path in paths] == [f"sub-{s}_run-{r}" for s in ("01", "02") for r in ("01", "02")]
         eeg = [read_recording(path, min_duration_s=1.0).eeg for path in paths]

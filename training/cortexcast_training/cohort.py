@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from cortexcast_models.manifest import Strict
-from cortexcast_models.simulation.randomness import stream
+from cortexcast_models.simulation.randomness import derived_seed
 from cortexcast_training.bids import BYTES_PER_SAMPLE, README, write_subject
 from cortexcast_training.head import Head, HeadSettings, draw_head
 from cortexcast_training.simulated_dataset import SimulatedDataset, check_space
@@ -39,13 +39,14 @@ class Cohort(Strict):
         return round(_OVERHEAD * recordings) + self.subjects * _BYTES_PER_SUBJECT
 
 
-def write_cohort(cohort: Cohort, folder: Path, say: Callable[[str, int], None] = lambda _, __: None) -> None:
+def write_cohort(cohort: Cohort, folder: Path, say: Callable[[str, int, int], None] = lambda *_: None) -> None:
     """Simulate all subjects and write them.
 
     Args:
         cohort: whom.
         folder: where; it is made, and must be empty.
-        say: hears of each step what is being done, and how many steps are done: one for a head, one for each run.
+        say: hears of each step what is being done, how many steps are done, and of how many: one for a head, one for
+            each run.
 
     Raises:
         DatasetError: the folder is in use, or the disk is too small.
@@ -54,24 +55,20 @@ def write_cohort(cohort: Cohort, folder: Path, say: Callable[[str, int], None] =
     dataset = SimulatedDataset(folder, "EEG and MEG", "cortexcast simulate meg", README)
     sources = draw_sources(cohort.sources)
     digits = max(2, len(str(cohort.subjects)))
-    done = 0
+    done, steps = 0, cohort.subjects * (1 + cohort.runs)
 
     def runs(subject: str, number: int, head: Head) -> Iterator[tuple[int, Simulation]]:
         nonlocal done
         for run in range(1, cohort.runs + 1):
             done += 1
-            say(f"{subject}, run {run}", done)
-            seed = _seed(cohort.seed, number, run)
+            say(f"{subject}, run {run}", done, steps)
+            seed = derived_seed(cohort.seed, "cohort", number, run)
             yield seed, simulate(head, sources, cohort.recording, seed)
 
     for number in range(1, cohort.subjects + 1):
         subject = f"sub-{number:0{digits}d}"
-        say(f"{subject}, head", done)
-        head = draw_head(cohort.head, _seed(cohort.seed, number))
+        say(f"{subject}, head", done, steps)
+        head = draw_head(cohort.head, derived_seed(cohort.seed, "cohort", number))
         write_subject(dataset, subject, head, sources, cohort.recording, runs(subject, number, head))
         done += 1
-    say("done", done)
-
-
-def _seed(cohort_seed: int, *number: int) -> int:
-    return int(stream(cohort_seed, "cohort", *number).integers(2**32))
+    say("done", done, steps)

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from cortexcast_models.manifest import Strict
 from cortexcast_models.simulation.randomness import stream
+from cortexcast_training.eegfmri.stimulus import Stimulus
 
 Floats = NDArray[np.float64]
 
@@ -76,3 +77,25 @@ def draw_film(settings: FilmSettings, duration_s: float, seed: int) -> Film:
     own = rng.standard_normal((len(onsets), settings.dimensions))
     embedding = label_places(settings)[labels] + settings.within_label * own
     return Film(onsets, duration_s, labels, embedding / np.hypot(1.0, settings.within_label))
+
+
+def stimulus(film: Film, settings: FilmSettings, tr_s: float) -> Stimulus:
+    """What is seen while each volume of a scan is taken, from the film's beginning to its end.
+
+    Args:
+        film: of these settings.
+        settings: where labels lie.
+        tr_s: from volume to volume.
+    """
+    n_volumes = int(np.ceil(film.duration_s / tr_s))
+    begins = tr_s * np.arange(n_volumes)
+    ends = np.minimum(begins + tr_s, film.duration_s)
+    scene_ends = np.r_[film.onsets[1:], film.duration_s]
+    together = np.minimum(ends[:, np.newaxis], scene_ends) - np.maximum(begins[:, np.newaxis], film.onsets)
+    share = together.clip(0) / (ends - begins)[:, np.newaxis]
+    return Stimulus(
+        embedding=(share @ film.embedding).astype(np.float32),
+        labels=LABELS,
+        places=label_places(settings).astype(np.float32),
+        shown=film.labels[share.argmax(axis=1)],
+    )
