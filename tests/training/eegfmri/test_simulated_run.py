@@ -53,16 +53,16 @@ def test_there_is_a_marker_for_each_volume_and_each_second(simulation: Simulatio
     assert codes == ["S  1", *["S  5"] * 29, "S 99"]
     samples = [marker.sample for marker in simulation.markers]
     assert samples == sorted(samples)
-    assert simulation.parcels.signal.shape == (300, simulation.scan.volumes.shape[3])
+    assert simulation.brain.parcels.signal.shape == (300, simulation.scan.volumes.shape[3])
 
 
 def test_without_gradients_the_eeg_is_the_clean_one(simulation: Simulation) -> None:
     cleaned = remove_gradients(simulation.eeg, begins(simulation), 10_500)
-    assert simulation.eeg.shape == (len(ELECTRODES) + len((ECG, *EOG)), 20 * simulation.clean_eeg.shape[1])
+    assert simulation.eeg.shape == (len(ELECTRODES) + len((ECG, *EOG)), 20 * simulation.brain.eeg.shape[1])
     # What resampling keeps: its filters fall below half of the lower rate.
     below = scipy.signal.butter(8, 50.0, fs=BRAIN_HZ, output="sos")
     resampled = scipy.signal.resample_poly(cleaned[: len(ELECTRODES)], 1, 20, axis=1)
-    slower, clean = (scipy.signal.sosfiltfilt(below, each, axis=1) for each in (resampled, simulation.clean_eeg))
+    slower, clean = (scipy.signal.sosfiltfilt(below, each, axis=1) for each in (resampled, simulation.brain.eeg))
     outside = slice(round(0.2 * BRAIN_HZ), round(6 * BRAIN_HZ))
     np.testing.assert_allclose(slower[:, outside], clean[:, outside], atol=5e-7)
     inside = slice(round(8 * BRAIN_HZ), round(30 * BRAIN_HZ))
@@ -94,5 +94,5 @@ def test_every_seed_is_a_run_of_its_own_and_the_same_again() -> None:
     first, again, other = (run(RunSettings(), seed) for seed in (0, 0, 1))
     assert np.array_equal(first.eeg, again.eeg)
     assert np.array_equal(np.asarray(first.scan.volumes.dataobj), np.asarray(again.scan.volumes.dataobj))
-    assert not np.allclose(first.clean_eeg, other.clean_eeg)
-    assert not np.allclose(first.parcels.signal, other.parcels.signal)
+    assert not np.allclose(first.brain.eeg, other.brain.eeg)
+    assert not np.allclose(first.brain.parcels.signal, other.brain.parcels.signal)

@@ -238,8 +238,8 @@ def _write_bold(folder: Path, stem: str, simulation: Simulation, tr_s: float) ->
 def _write_truth(folder: Path, stem: str, head: Head, networks: Networks, settings: RunSettings, run: FilmRun) -> None:
     """Everything that draws the same again, and what was drawn."""
     simulation = run.simulation
-    np.save(folder / f"{stem}_clean.npy", simulation.clean_eeg)
-    parcels, activity = simulation.parcels, simulation.activity
+    np.save(folder / f"{stem}_clean.npy", simulation.brain.eeg)
+    parcels, activity = simulation.brain.parcels, simulation.brain.activity
     np.savez(
         folder / f"{stem}_parcels.npz",
         times=parcels.times,

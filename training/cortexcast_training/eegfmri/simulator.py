@@ -85,6 +85,23 @@ class Marker:
 
 
 @dataclass(frozen=True)
+class BrainRun:
+    """What brain and body do in a run, whatever the scanner does to it.
+
+    Attributes:
+        eeg: ``(61, n)`` in V at ``BRAIN_HZ``: ``ELECTRODES`` against ``REFERENCE``, as outside the scanner.
+        body: eyes and heart in it.
+        activity: of the networks, from before the EEG; time zero is when the first volume begins.
+        parcels: their BOLD.
+    """
+
+    eeg: Singles
+    body: Artefacts
+    activity: Activity
+    parcels: ParcelBold
+
+
+@dataclass(frozen=True)
 class Simulation:
     """A run and its truth.
 
@@ -92,69 +109,77 @@ class Simulation:
         eeg: ``(64, n)`` in V at ``RATE_HZ``: ``ELECTRODES`` against ``REFERENCE``, then ``ECG``, then ``EOG``.
         markers: of volumes and of the task, ascending.
         scan: of BOLD.
-        clean_eeg: ``(61, n_clean)`` in V at ``BRAIN_HZ``: what ``eeg`` would be outside the scanner.
-        activity: of the networks, from before the EEG; time zero is when the first volume begins.
-        parcels: their BOLD.
+        brain: what is behind it.
     """
 
     eeg: Singles
     markers: tuple[Marker, ...]
     scan: Scan
-    clean_eeg: Singles
-    activity: Activity
-    parcels: ParcelBold
+    brain: BrainRun
 
 
-def simulate(
-    networks: Networks, head: Head, anatomy: Anatomy, film: Film, settings: RunSettings, subject_seed: int, seed: int
-) -> Simulation:
-    """One run. The EEG at 5 kHz is what takes memory.
+def simulate_brain(
+    networks: Networks, head: Head, film: Film, settings: RunSettings, subject_seed: int, seed: int
+) -> BrainRun:
+    """What brain and body do in one run.
 
     Args:
         networks: the population's.
         head: the subject's.
-        anatomy: the subject's.
         film: what is shown.
         settings: what else happens.
         subject_seed: draws what is the subject's own in all runs.
         seed: of the run.
     """
-    tr_s = settings.bold.tr_s
-    n_volumes = int(np.ceil(film.duration_s / tr_s))
+    n_volumes = int(np.ceil(film.duration_s / settings.bold.tr_s))
     # Whole steps: the EEG ends a little after what is asked for.
-    end_s = float(np.ceil((n_volumes * tr_s + settings.tail_s) / _STEP_S)) * _STEP_S
+    end_s = float(np.ceil((n_volumes * settings.bold.tr_s + settings.tail_s) / _STEP_S)) * _STEP_S
     activity = draw_activity(networks, film, -settings.lead_s - WARM_UP_S, end_s, seed)
-    clean, body = _clean_eeg(networks, head, activity.since(-settings.lead_s), settings, subject_seed, seed)
+    during = activity.since(-settings.lead_s)
+    eeg = draw_brain_eeg(networks, head, during, settings.brain, BRAIN_HZ, subject_seed, seed)
+    body = draw_artefacts(settings.body, head, eeg.shape[1], BRAIN_HZ, seed)
+    eeg += body.eeg @ body.waveforms
+    eeg += np.float32(settings.noise_v) * stream(seed, "amplifier").standard_normal(eeg.shape, np.float32)
+    against = eeg - eeg[CAP.index(REFERENCE)]
+    return BrainRun(
+        eeg=against[[CAP.index(name) for name in ELECTRODES]],
+        body=body,
+        activity=activity,
+        parcels=draw_parcel_bold(networks, activity, settings.bold, n_volumes, seed),
+    )
+
+
+def simulate(
+    networks: Networks, head: Head, anatomy: Anatomy, film: Film, settings: RunSettings, subject_seed: int, seed: int
+) -> Simulation:
+    """One run in the scanner. The EEG at 5 kHz is what takes memory.
+
+    Args:
+        networks: the population's.
+        head: the subject's.
+        anatomy: likewise.
+        film: what is shown.
+        settings: what else happens.
+        subject_seed: draws what is the subject's own in all runs.
+        seed: of the run.
+    """
+    brain = simulate_brain(networks, head, film, settings, subject_seed, seed)
+    body, tr_s, n_volumes = brain.body, settings.bold.tr_s, len(brain.parcels.times)
     blink, heart = body.waveforms[:2]
     others = np.stack([_ECG_V * heart, *(share * settings.body.blink_v * blink for share in _EOG_SHARE)])
-    eeg = _faster(np.concatenate([clean, others.astype(np.float32)]))
+    eeg = _faster(np.concatenate([brain.eeg, others.astype(np.float32)]))
     eeg += draw_pulse(settings.scanner, len(eeg), body.heartbeats, eeg.shape[1], RATE_HZ, subject_seed, seed)
     tr_samples = round(tr_s * RATE_HZ)
     begins = round(settings.lead_s * RATE_HZ) + tr_samples * np.arange(n_volumes)
     gradients = draw_gradients(settings.scanner, len(eeg), n_volumes, tr_samples, RATE_HZ, subject_seed, seed)
     for number, begin in enumerate(begins):
         eeg[:, begin : begin + tr_samples] += gradients.of_volume(number)
-    parcels = draw_parcel_bold(networks, activity, settings.bold, n_volumes, seed)
     return Simulation(
         eeg=eeg,
         markers=_markers(begins, film.duration_s),
-        scan=draw_scan(settings.scan, anatomy, parcels, tr_s, body.heartbeats - settings.lead_s, seed),
-        clean_eeg=clean,
-        activity=activity,
-        parcels=parcels,
+        scan=draw_scan(settings.scan, anatomy, brain.parcels, tr_s, body.heartbeats - settings.lead_s, seed),
+        brain=brain,
     )
-
-
-def _clean_eeg(
-    networks: Networks, head: Head, activity: Activity, settings: RunSettings, subject_seed: int, seed: int
-) -> tuple[Singles, Artefacts]:
-    """What the electrodes would record outside the scanner, at ``BRAIN_HZ``; and what the body does in it."""
-    eeg = draw_brain_eeg(networks, head, activity, settings.brain, BRAIN_HZ, subject_seed, seed)
-    body = draw_artefacts(settings.body, head, eeg.shape[1], BRAIN_HZ, seed)
-    eeg += body.eeg @ body.waveforms
-    eeg += np.float32(settings.noise_v) * stream(seed, "amplifier").standard_normal(eeg.shape, np.float32)
-    against = eeg - eeg[CAP.index(REFERENCE)]
-    return against[[CAP.index(name) for name in ELECTRODES]], body
 
 
 def _faster(signals: Singles) -> Singles:
