@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from factories import CAP, WEIGHTS, manifest_fields, onnx_linear
+from factories import CAP, WEIGHTS, fmri_fields, manifest_fields, onnx_linear
 
 from cortexcast_models.bundle import MANIFEST_FILE, pack_golden, write_bundle
 
@@ -31,4 +31,18 @@ def write_small_bundle(
         manifest = json.loads(path.read_text())
         change(manifest)
         path.write_text(json.dumps(manifest))
+    return folder
+
+
+def write_small_fmri_bundle(folder: Path) -> Path:
+    """A valid bundle of fMRI beside the small one of MEG."""
+    fields = fmri_fields()
+    del fields["files"]
+    eeg = np.random.default_rng(1).normal(scale=1e-5, size=(len(CAP), 8)).astype(np.float32)
+    files = {
+        "model.onnx": onnx_linear(WEIGHTS, 8, mean=True),
+        "golden.npz": pack_golden({"eeg": eeg, "meg": WEIGHTS @ eeg.mean(axis=1, keepdims=True)}),
+        "parcels.nii.gz": b"not looked at",
+    }
+    write_bundle(folder, fields, files)
     return folder

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from bundles import write_small_bundle, write_small_fmri_bundle
 from hypothesis import settings
 
 from cortexcast_server.lsl_config import private_network
@@ -35,6 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     _lsl_folder.cleanup()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A small bundle of MEG."""
+    return write_small_bundle(tmp_path / "small")
+
+
+@pytest.fixture
+def small_fmri(tmp_path: Path) -> Path:
+    """One of fMRI."""
+    return write_small_fmri_bundle(tmp_path / "small-fmri")
 
 
 @pytest.fixture(scope="session")

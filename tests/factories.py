@@ -74,6 +74,22 @@ def manifest_fields(**changes: Any) -> dict[str, Any]:
     return {**fields, **changes}
 
 
+def fmri_fields(**changes: Any) -> dict[str, Any]:
+    """The same of a small bundle of fMRI: once a hop the mean over the window, of three parcels."""
+    fields: dict[str, Any] = {
+        "name": "small-fmri",
+        "product": "fmri",
+        "files": {"model.onnx": "0" * 64, "golden.npz": "0" * 64, "parcels.nii.gz": "0" * 64},
+        "parcels_file": "parcels.nii.gz",
+        "outputs": [{"name": "meg", "role": "estimate", "shape": [3, 1], "axes": ["channel", "time"]}],
+        "channels": [
+            {"name": f"Visual {number}", "type": "bold", "unit": "%", "location": [0.01 * number, -0.08, 0.02]}
+            for number in (1, 2, 3)
+        ],
+    }
+    return manifest_fields(**{**fields, **changes})
+
+
 def make_manifest(**changes: Any) -> Manifest:
     """A manifest of a small MEG bundle."""
     import json
@@ -85,26 +101,31 @@ WEIGHTS: NDArray[np.float32] = np.random.default_rng(0).normal(size=(3, len(CAP)
 
 
 def linear_infer(manifest: Manifest) -> Any:
-    """The small bundle's graph as a function: the hop that lies ``lookahead`` before the window's end."""
+    """The small bundle's graph as a function: the hop that lies ``lookahead`` before the window's end, or the mean."""
     stop = manifest.window - manifest.lookahead
 
     def infer(arrays: Arrays) -> Arrays:
+        if manifest.product == "fmri":
+            return {"meg": WEIGHTS @ arrays["eeg"].mean(axis=1, keepdims=True)}
         return {"meg": WEIGHTS @ arrays["eeg"][:, stop - manifest.hop : stop]}
 
     return infer
 
 
-def onnx_linear(weights: NDArray[np.float32], hop: int) -> bytes:
-    """The small bundle's graph as ONNX."""
+def onnx_linear(weights: NDArray[np.float32], hop: int, *, mean: bool = False) -> bytes:
+    """The small bundle's graph as ONNX: of each sample of its window, or of their mean."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     n_out, n_in = weights.shape
+    nodes = [helper.make_node("MatMul", ["weights", "eeg"], ["each" if mean else "meg"])]
+    if mean:
+        nodes.append(helper.make_node("ReduceMean", ["each"], ["meg"], axes=[1], keepdims=1))
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["weights", "eeg"], ["meg"])],
+        nodes,
         "linear",
         [helper.make_tensor_value_info("eeg", TensorProto.FLOAT, [n_in, hop])],
-        [helper.make_tensor_value_info("meg", TensorProto.FLOAT, [n_out, hop])],
+        [helper.make_tensor_value_info("meg", TensorProto.FLOAT, [n_out, 1 if mean else hop])],
         [numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -48,7 +48,7 @@ class Product:
         index: the product's number on this connection.
         session: the id of the daemon's session.
         stream: name of the headset's LSL stream.
-        name: ``eeg``, ``meg``, or of a replayed file that holds it, ``meg_recorded``.
+        name: ``eeg``, ``meg``, ``fmri``, ``stimulus``, or of a replayed file that holds it, ``meg_recorded``.
         rate_hz: sampling rate.
         hop: samples a frame.
         delay_s: signal delay: the newest EEG sample a frame needed is this much younger than its last sample.

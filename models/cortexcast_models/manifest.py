@@ -22,7 +22,10 @@ Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-_UNITS = {"mag": "T", "grad": "T/m"}
+Product = Literal["meg", "fmri", "stimulus"]
+
+_UNITS = {"mag": "T", "grad": "T/m", "bold": "%", "embedding": "1", "label": "1"}
+_TYPES = {"meg": ("mag", "grad"), "fmri": ("bold",), "stimulus": ("embedding", "label")}
 
 
 class Strict(BaseModel):
@@ -41,13 +44,15 @@ class Electrode(Strict):
 class OutputChannel(Strict):
     """One channel that the bundle gives.
 
-    ``location`` is the coil's 12 numbers as FIFF has them (position in metres, then the three unit vectors of the
-    coil's frame) in device coordinates; the position alone where the frame is unknown, empty where it has no place.
+    ``location`` of a sensor is the coil's 12 numbers as FIFF has them (position in metres, then the three unit vectors
+    of the coil's frame) in device coordinates; the position alone where the frame is unknown, empty where it has no
+    place. That of a parcel, whose ``bold`` is a change in percent, is its centre in MNI coordinates, in metres. What is
+    seen has none: dimensions of an ``embedding``, and how probable each ``label`` is.
     """
 
     name: str
-    type: Literal["mag", "grad"]
-    unit: Literal["T", "T/m"]
+    type: Literal["mag", "grad", "bold", "embedding", "label"]
+    unit: Literal["T", "T/m", "%", "1"]
     location: tuple[float, ...] = ()
     coil_type: int | None = None
 
@@ -116,13 +121,14 @@ class Preprocessing(Strict):
 class Tensor(Strict):
     """One input or output of the ONNX graph.
 
-    Roles: ``eeg`` (the window, V), ``estimate`` (the outputs, SI), ``std`` (standard deviation of the estimate, one
-    value an output channel, same unit), ``novelty`` (how far the window is from the training data: above 1, farther
-    than 99 % of what subjects like those show), ``state`` (an output of this role feeds the input of the same
-    ``state_of``; it is zero at the beginning, and after a gap in the EEG unless it ``survives_gaps``).
+    Roles: ``eeg`` (the window, V), ``estimate`` (the outputs, in their units), ``std`` (standard deviation of the
+    estimate, one value an output channel, same unit), ``novelty`` (how far the window is from the training data: above
+    1, farther than 99 % of what subjects like those show), ``state`` (an output of this role feeds the input of the
+    same ``state_of``; it is zero at the beginning, and after a gap in the EEG unless it ``survives_gaps``).
 
     Axes: ``channel, time`` of the window and of the estimate, ``channel`` of std, ``score`` of novelty, a ``batch`` of
-    1 before them where the graph has one; those of a state are the model's own.
+    1 before them where the graph has one; those of a state are the model's own. An estimate of MEG has a hop's samples,
+    any other one sample.
     """
 
     name: str
@@ -190,14 +196,18 @@ class Manifest(Strict):
     """A bundle's manifest, version 1.
 
     ``window``, ``hop`` and ``lookahead`` count samples at ``preprocessing.resample.rate_hz``: each hop the model reads
-    the last ``window`` samples and estimates the ``hop`` samples that end ``lookahead`` samples before the newest.
+    the last ``window`` samples and estimates what was ``lookahead`` samples before the newest: of MEG the ``hop``
+    samples that end there, of fMRI and stimulus that moment.
+
+    ``parcels_file``, of fMRI alone, is a NIfTI image in MNI space: at each voxel the number of its output channel, from
+    one on, or zero.
     """
 
     manifest_version: Literal[1]
     name: BundleName
     version: Version
     description: str
-    product: Literal["meg"]
+    product: Product
     trained_on: Literal["physics", "simulated", "recorded"]
     files: dict[FileName, Sha256]
     model_file: str
@@ -209,6 +219,7 @@ class Manifest(Strict):
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     channels: Annotated[tuple[OutputChannel, ...], Field(min_length=1)]
+    parcels_file: FileName | None = None
     golden: Golden
     metrics: tuple[Metric, ...] = ()
     training: Training | None = None
@@ -219,13 +230,23 @@ class Manifest(Strict):
 
     @property
     def rate_hz(self) -> float:
-        """The rate of the model's input and output, in Hz."""
+        """The rate of the model's input, in Hz."""
         return self.preprocessing.resample.rate_hz
+
+    @property
+    def n_estimates(self) -> int:
+        """Samples that the model gives for each hop."""
+        return self.hop if self.product == "meg" else 1
+
+    @property
+    def estimate_hz(self) -> float:
+        """The rate of the model's output, in Hz."""
+        return self.rate_hz * self.n_estimates / self.hop
 
     @model_validator(mode="after")
     def _files_are_listed(self) -> Self:
-        for name in (self.model_file, self.golden.file):
-            if name not in self.files:
+        for name in (self.model_file, self.golden.file, self.parcels_file):
+            if name is not None and name not in self.files:
                 raise ValueError(f"{name!r} has no sha256 under 'files'")
         if "manifest.json" in self.files:
             raise ValueError("'files' lists manifest.json, which cannot hold its own sha256")
@@ -247,10 +268,23 @@ class Manifest(Strict):
         return self
 
     @model_validator(mode="after")
+    def _product_has_its_own(self) -> Self:
+        types = _TYPES[self.product]
+        for channel in self.channels:
+            if channel.type not in types:
+                raise ValueError(
+                    f"channel {channel.name!r} is a {channel.type}, those of {self.product} are {' or '.join(types)}"
+                )
+        if (self.parcels_file is not None) != (self.product == "fmri"):
+            raise ValueError("exactly a bundle of fmri has a parcels_file")
+        return self
+
+    @model_validator(mode="after")
     def _hops_fill_the_window(self) -> Self:
         if self.lookahead % self.hop:
             raise ValueError(f"lookahead {self.lookahead} is not a multiple of the hop {self.hop}")
-        if self.hop + self.lookahead > self.window:
+        # What is given but once a hop may be older than the window: the model's state remembers.
+        if self.product == "meg" and self.hop + self.lookahead > self.window:
             raise ValueError(f"hop {self.hop} + lookahead {self.lookahead} is more than the window {self.window}")
         return self
 
@@ -272,7 +306,7 @@ class Manifest(Strict):
     def _tensors_have_their_shapes(self) -> Self:
         implied = {
             "eeg": (("channel", len(self.montage)), ("time", self.window)),
-            "estimate": (("channel", len(self.channels)), ("time", self.hop)),
+            "estimate": (("channel", len(self.channels)), ("time", self.n_estimates)),
             "std": (("channel", len(self.channels)),),
             "novelty": (("score", 1),),
         }

@@ -131,17 +131,17 @@ def create_app(daemon: Daemon) -> FastAPI:
 
     @app.get("/api/v1/models")
     async def list_models() -> list[ModelSummary]:
-        """The shipped bundles, and the one in use."""
+        """The shipped bundles, and those in use."""
         bundles = {bundle.digest: bundle for bundle in map(read_bundle, shipped_bundles())}
-        bundles[daemon.bundle.digest] = daemon.bundle
+        in_use = {model.bundle.digest: model.bundle for model in daemon.models}
         return [
             ModelSummary(
                 **{field: getattr(bundle.manifest, field) for field in ("name", "version", "product", "trained_on")},
                 description=bundle.manifest.description,
                 digest=digest,
-                in_use=digest == daemon.bundle.digest,
+                in_use=digest in in_use,
             )
-            for digest, bundle in bundles.items()
+            for digest, bundle in {**bundles, **in_use}.items()
         ]
 
     app.include_router(replay_router(daemon.replays))

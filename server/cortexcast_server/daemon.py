@@ -10,7 +10,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from typing import Any
 import pylsl
 
 from cortexcast_client.wire import Frame
-from cortexcast_models.bundle import Bundle, read_bundle
+from cortexcast_models.bundle import BundleError, read_bundle
 from cortexcast_server import inference
+from cortexcast_server.engine import MEG
 from cortexcast_server.hub import Hub
+from cortexcast_server.inference import Loaded
 from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
 from cortexcast_server.lsl_source import LslSource, NoAnswerError
 from cortexcast_server.lsl_streams import Query, find
@@ -49,13 +51,12 @@ class Daemon:
         settings: see ``settings.py``.
 
     Raises:
-        BundleError: the bundle cannot be used.
+        BundleError: a model cannot be used, or two of them give the same product.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.bundle: Bundle = read_bundle(settings.model)
-        self._infer = inference.load(self.bundle)
+        self.models = load_models(settings.models)
         self.hub = Hub(settings.limits)
         self.replays = Replays()
         self._loop = asyncio.get_running_loop()
@@ -112,8 +113,7 @@ class Daemon:
         session = Session(
             self._new_id(source.signal.name),
             source,
-            self.bundle,
-            self._infer,
+            self.models,
             self.hub.next_index,
             self,
             self._replayed_meg,
@@ -129,7 +129,10 @@ class Daemon:
         return session
 
     def _replayed_meg(self, source_id: str) -> ReplayedMeg | None:
-        return self.replays.meg(source_id, [channel.name for channel in self.bundle.manifest.channels])
+        for manifest in (model.bundle.manifest for model in self.models):
+            if manifest.product == MEG:
+                return self.replays.meg(source_id, [channel.name for channel in manifest.channels])
+        return None
 
     def _connect(self, query: Query, unit: str | None, wait_s: float) -> LslSource:
         deadline = time.monotonic() + wait_s
@@ -233,6 +236,23 @@ class Daemon:
             # The loop closed between our check and the call: the process is ending, and nobody listens any more.
             if not self._loop.is_closed():
                 raise
+
+
+def load_models(names: Sequence[str]) -> tuple[Loaded, ...]:
+    """The bundles of these names or folders, ready to run.
+
+    Raises:
+        BundleError: one cannot be used, or two give the same product.
+    """
+    bundles = [read_bundle(name) for name in names]
+    for number, bundle in enumerate(bundles):
+        for other in bundles[:number]:
+            if other.manifest.product == bundle.manifest.product:
+                raise BundleError(
+                    f"{other.manifest.name} and {bundle.manifest.name} both give {bundle.manifest.product}: serve one "
+                    "of them"
+                )
+    return tuple(Loaded(bundle, inference.load(bundle)) for bundle in bundles)
 
 
 def unix_clock_offset() -> float:

@@ -23,8 +23,7 @@ from cortexcast_server.quality import Quality
 from cortexcast_server.signal import Chunk, Signal, SignalError
 from cortexcast_server.timebase import Clock, GapFinder, foreign_offset
 
-EEG, MEG = "eeg", "meg"
-PRODUCTS = (EEG, MEG)
+EEG, MEG, FMRI, STIMULUS = "eeg", "meg", "fmri", "stimulus"
 
 MIN_RATE_HZ = 100.0
 """Below this, the band that the models read is not in the signal."""
@@ -36,7 +35,7 @@ _NOTEWORTHY_JITTER_S = 2e-3
 class Counts:
     """The account of a stream: every sample that came in was used, was cut off by a gap, or is pending.
 
-    A gap cuts off the samples of the hop that it interrupts. ``samples_out`` counts samples of MEG at its rate.
+    A gap cuts off the samples of the hop that it interrupts. ``samples_out`` counts samples of the estimate.
     """
 
     samples_in: int = 0
@@ -76,12 +75,13 @@ class Engine:
         signal: the stream's contract. Another rate or other channels need another engine.
         manifest: the bundle's.
         infer: runs the bundle's graph.
+        with_eeg: give the EEG as preprocessed too, as a product of its own.
 
     Raises:
         SignalError: a rate below 100 Hz, or electrodes that cannot be mapped to the bundle's montage.
     """
 
-    def __init__(self, signal: Signal, manifest: Manifest, infer: Infer) -> None:
+    def __init__(self, signal: Signal, manifest: Manifest, infer: Infer, *, with_eeg: bool = True) -> None:
         if signal.rate_hz < MIN_RATE_HZ:
             raise SignalError(
                 f"stream {signal.name!r} has a rate of {signal.rate_hz:g} Hz, at least {MIN_RATE_HZ:g} Hz are needed"
@@ -101,22 +101,26 @@ class Engine:
         self.counts = Counts()
         self._model = Model(manifest, infer)
         self._lookahead_s = manifest.lookahead / manifest.rate_hz
+        # One estimate a hop is of the hop's last sample, a hop's samples begin with its first.
+        self._late_s = (manifest.hop - manifest.n_estimates) / manifest.rate_hz - self._lookahead_s
         self._gaps = GapFinder(signal.rate_hz)
         self._quality = Quality(len(signal.channels), manifest.rate_hz, signal.channels[0].unit)
         self._bad = self._quality.bad
         self._mapping = self._map()
         self._source_flags = Flags.REPLAYED if signal.replayed else NO_FLAGS
         self._model_flags = Flags.TRAINED_ON_SIMULATION if manifest.trained_on == "simulated" else NO_FLAGS
-        self._sequence = dict.fromkeys(PRODUCTS, 0)
+        self.products: tuple[str, ...] = (EEG, manifest.product) if with_eeg else (manifest.product,)
+        """What it gives."""
+        self._sequence = dict.fromkeys(self.products, 0)
         try:
             self._segment = _Segment(signal, manifest)
         except ValueError as error:
             raise SignalError(f"stream {signal.name!r} is too slow for {manifest.name}: {error}") from None
-        self._next_flags = dict.fromkeys(PRODUCTS, Flags.RESET)
+        self._next_flags = dict.fromkeys(self.products, Flags.RESET)
 
     def delay_s(self, product: str) -> float:
         """How much younger than a frame's last sample the newest EEG is that the frame needs."""
-        return self._segment.preprocessor.delay_s + (self._lookahead_s if product == MEG else 0.0)
+        return self._segment.preprocessor.delay_s + (0.0 if product == EEG else self._lookahead_s)
 
     @property
     def bad_channels(self) -> list[str]:
@@ -192,7 +196,7 @@ class Engine:
         self.counts.cut_off += len(self._segment.stamps)
         self._segment = _Segment(self.signal, self.manifest)
         self._model.reset()
-        for product in PRODUCTS:
+        for product in self.products:
             self._next_flags[product] |= Flags.GAP | Flags.RESET
 
     def _frames(self, blocks: Iterable[Block]) -> Iterator[Frame]:
@@ -228,29 +232,32 @@ class Engine:
         if self._mapping.interpolated.any():
             flags |= Flags.INTERPOLATED
         eeg = (self._mapping.matrix @ block.data).astype(np.float32)
-        yield self._frame(EEG, t0, eeg, None, flags)
+        if EEG in self.products:
+            yield self._frame(EEG, t0, eeg, None, flags)
         estimate = self._model.step(eeg)
         if estimate is not None:
             if not self._model.warm:
                 flags |= Flags.RESET
             elif estimate.novelty is not None and estimate.novelty > 1.0:
                 flags |= Flags.OUT_OF_DISTRIBUTION
-            yield self._frame(MEG, t0 - self._lookahead_s, estimate.data, estimate.std, flags | self._model_flags)
+            yield self._estimate(t0, estimate.data, estimate.std, flags)
 
     def _no_signal(self, t0: float, flags: Flags) -> Iterator[Frame]:
         """NaN and not zeros: nothing is known, and a reader of LSL still gets its samples at their rate."""
-        hop = self.manifest.hop
-        yield self._frame(EEG, t0, np.full((len(self.manifest.montage), hop), np.nan, np.float32), None, flags)
+        manifest = self.manifest
+        if EEG in self.products:
+            yield self._frame(EEG, t0, np.full((len(manifest.montage), manifest.hop), np.nan, np.float32), None, flags)
         if self._model.skip():
-            nothing = np.full((len(self.manifest.channels), hop), np.nan, np.float32)
-            yield self._frame(MEG, t0 - self._lookahead_s, nothing, None, flags | self._model_flags)
+            nothing = np.full((len(manifest.channels), manifest.n_estimates), np.nan, np.float32)
+            yield self._estimate(t0, nothing, None, flags)
+
+    def _estimate(self, t0: float, data: Float32, std: Float32 | None, flags: Flags) -> Frame:
+        self.counts.samples_out += data.shape[1]
+        return self._frame(self.manifest.product, t0 + self._late_s, data, std, flags | self._model_flags)
 
     def _frame(self, product: str, t0: float, data: Float32, std: Float32 | None, flags: Flags) -> Frame:
         sequence = self._sequence[product]
         self._sequence[product] += 1
         flags |= self._next_flags[product]
         self._next_flags[product] = NO_FLAGS
-        hop = data.shape[1]
-        if product == MEG:
-            self.counts.samples_out += hop
-        return Frame(product, sequence, sequence * hop, t0, data, std, flags)
+        return Frame(product, sequence, sequence * data.shape[1], t0, data, std, flags)

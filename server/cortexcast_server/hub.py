@@ -16,13 +16,13 @@ from itertools import count
 
 from cortexcast_client import wire
 from cortexcast_client.wire import Frame
-from cortexcast_server.engine import PRODUCTS
+from cortexcast_server.engine import EEG, FMRI, MEG, STIMULUS
 from cortexcast_server.protocol import Message, Product, Products, ProtocolError, Status, Subscribe
 from cortexcast_server.recorded_meg import MEG_RECORDED
 
 MAX_CONTROL = 256
 
-_NAMES = (*PRODUCTS, MEG_RECORDED)
+_NAMES = (EEG, MEG, FMRI, STIMULUS, MEG_RECORDED)
 """What a client may subscribe to; a session need not have all of them."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -10,6 +11,19 @@ from numpy.typing import NDArray
 
 from cortexcast_models.bundle import Arrays, Bundle, BundleError, Infer, check_golden
 from cortexcast_models.manifest import Tensor
+
+
+class Loaded(NamedTuple):
+    """A bundle that is ready: ``infer`` runs its graph."""
+
+    bundle: Bundle
+    infer: Infer
+
+
+def model_names(models: Iterable[Loaded]) -> str:
+    """In words: name, version and what each was trained on."""
+    manifests = (model.bundle.manifest for model in models)
+    return ", ".join(f"{each.name} {each.version} ({each.trained_on})" for each in manifests)
 
 
 def load(bundle: Bundle) -> Infer:

@@ -1,4 +1,4 @@
-"""LSL outlets of a session: EEG as preprocessed, and virtual MEG, each with full channel metadata."""
+"""LSL outlets of a session: EEG as preprocessed and each model's estimate, with full channel metadata."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 import pylsl
 
 from cortexcast_client.wire import Flags, Frame
-from cortexcast_server.engine import EEG, MEG
+from cortexcast_server.engine import EEG, FMRI, MEG, STIMULUS
 from cortexcast_server.lsl_metadata import OUTLET_SOURCE, OutletChannel, make_info
 from cortexcast_server.protocol import Product
 from cortexcast_server.signal import SignalError
 
-_LSL_TYPE = {EEG: "EEG", MEG: "MEG"}
+_LSL_TYPE = {EEG: "EEG", MEG: "MEG", FMRI: "fMRI", STIMULUS: "Stimulus"}
 
 _FILL_S = 10.0
 """A gap up to this long is filled with NaN, since a declared rate binds; after a longer one the outlet starts anew."""
 
 
 class Outlet:
-    """One product's outlet, float32; EEG in microvolts as the XDF convention wants, MEG in SI units.
+    """One product's outlet, float32; EEG in microvolts as the XDF convention wants, all else in its own unit.
 
     Raises:
         SignalError: liblsl has no port left for it.

@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
     """What a bundle makes of a hop.
 
     Attributes:
-        data: ``(n_outputs, hop)``.
+        data: ``(n_outputs, n_estimates)``.
         std: standard deviation of each output's error, ``(n_outputs,)``; None where the bundle does not know.
         novelty: how far the window is from the training data, above 1 unusually far; None likewise.
     """
@@ -64,13 +64,13 @@ class Model:
         return self._n_signal >= self._manifest.window
 
     def step(self, eeg: Float32) -> Estimate | None:
-        """Take the next hop of EEG and give the estimate of the hop that lies ``lookahead`` before its end.
+        """Take the next hop of EEG and give the estimate of what lies ``lookahead`` before its end.
 
         Args:
             eeg: ``(n_montage, hop)`` in volts.
 
         Returns:
-            The estimate; None while that hop lies before the first one seen.
+            The estimate; None while that lies before the first hop seen.
         """
         hop = self._manifest.hop
         self._window = np.concatenate([self._window[:, hop:], eeg], axis=1)
@@ -81,7 +81,7 @@ class Model:
         if not self._due():
             return None
         return Estimate(
-            data=given[self._estimate.name].reshape(len(self._manifest.channels), hop),
+            data=given[self._estimate.name].reshape(len(self._manifest.channels), self._manifest.n_estimates),
             std=None if self._std is None else given[self._std.name].reshape(-1),
             novelty=None if self._novelty is None else float(given[self._novelty.name].item()),
         )

@@ -1,14 +1,14 @@
-"""A session: one headset, its thread, its engine, its outlets.
+"""A session: one headset, its thread, an engine for each model, their outlets.
 
-The thread blocks on the inlet, so a sample costs no polling; it steps the engine, pushes to the LSL outlets itself and
-hands frames and status to a listener.
+The thread blocks on the inlet, so a sample costs no polling; it steps the engines, pushes to the LSL outlets itself and
+hands frames and status to a listener. What comes most often goes first, and is out before anything slower is computed.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,8 +16,9 @@ import numpy as np
 import pylsl
 
 from cortexcast_client.wire import Frame
-from cortexcast_models.bundle import Bundle, Infer
-from cortexcast_server.engine import EEG, MEG, PRODUCTS, Engine
+from cortexcast_models.bundle import Bundle
+from cortexcast_server.engine import EEG, MEG, Engine
+from cortexcast_server.inference import Loaded
 from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
 from cortexcast_server.lsl_outlets import Outlet
 from cortexcast_server.lsl_source import LslSource, SourceLostError
@@ -55,7 +56,7 @@ class Session:
     Args:
         session_id: how clients name it.
         source: the open inlet.
-        bundle, infer: the model.
+        models: one or more, of a product each.
         new_index: gives a product's index.
         listener: hears of everything.
         replayed_meg: the MEG in the file behind a stream's source_id; None where there is none.
@@ -63,15 +64,14 @@ class Session:
         unit: overrides the stream's declared unit, again when it is found again.
 
     Raises:
-        SignalError: the stream cannot be used with this bundle.
+        SignalError: the stream cannot be used with one of the models.
     """
 
     def __init__(
         self,
         session_id: str,
         source: LslSource,
-        bundle: Bundle,
-        infer: Infer,
+        models: Sequence[Loaded],
         new_index: Callable[[], int],
         listener: Listener,
         replayed_meg: Callable[[str], ReplayedMeg | None],
@@ -84,14 +84,27 @@ class Session:
         self._source = source
         self._unit = unit
         self._listener = listener
-        self._engine = Engine(source.signal, bundle.manifest, infer)
+        ordered = sorted(models, key=lambda model: model.bundle.manifest.hop / model.bundle.manifest.rate_hz)
+        self._engines = [
+            Engine(source.signal, model.bundle.manifest, model.infer, with_eeg=number == 0)
+            for number, model in enumerate(ordered)
+        ]
+        self._engine = self._engines[0]  # which speaks for the stream
         self._find_meg = replayed_meg
         self._replayed_meg = replayed_meg(source.source_id)
-        self._recorded_meg = RecordedMeg(bundle.manifest, source.signal.rate_hz) if self._replayed_meg else None
-        names = (*PRODUCTS, MEG_RECORDED) if self._recorded_meg else PRODUCTS
         self.products = tuple(
-            describe_product(self._engine, bundle, product, new_index(), session_id) for product in names
+            describe_product(engine, model.bundle, product, new_index(), session_id)
+            for engine, model in zip(self._engines, ordered, strict=True)
+            for product in engine.products
         )
+        self._own = {product.product: product for product in self.products}
+        """The engines': what a file holds is offered over the WebSocket alone."""
+        self._recorded_meg: RecordedMeg | None = None
+        for engine, model in zip(self._engines, ordered, strict=True):
+            if MEG in engine.products and self._replayed_meg:
+                self._recorded_meg = RecordedMeg(engine.manifest, source.signal.rate_hz)
+                recorded = describe_product(engine, model.bundle, MEG_RECORDED, new_index(), session_id)
+                self.products = (*self.products, recorded)
         self._with_outlets = with_outlets
         self.state: SessionState = "stalled"
         self._error: str | None = None
@@ -154,9 +167,7 @@ class Session:
     def _run(self) -> None:
         try:
             self._listener.opened(self.products)
-            # The engine's own: what a file holds is offered over the WebSocket alone.
-            own = self.products[: len(PRODUCTS)] if self._with_outlets else ()
-            outlets = {product.product: Outlet(product) for product in own}
+            outlets = {name: Outlet(product) for name, product in self._own.items()} if self._with_outlets else {}
             while not self._stop.is_set():
                 try:
                     self._step(outlets)
@@ -190,20 +201,25 @@ class Session:
         now = pylsl.local_clock()
         if chunk is not None:
             self._newest = chunk.received
-            frames = self._engine.push(chunk)
-            if frames:
-                self._listener.frames(self.id, frames)
-                for frame in frames if outlets else ():
-                    outlets[frame.product].push(frame)
-                self._note_latency(frames[-1], now)
+            given = [self._push(engine, chunk, outlets, now) for engine in self._engines]
             if self.state != "live":
                 self._change("live")
-            if self._recorded_meg is not None:  # the estimate is out: nothing waits for this
-                self._step_recorded(self._recorded_meg, chunk, frames)
+            if self._recorded_meg is not None:  # the estimates are out: nothing waits for this
+                self._step_recorded(self._recorded_meg, chunk, [frame for frames in given for frame in frames])
         elif self.state == "live" and self._newest is not None and now - self._newest > _STALLED_S:
             self._change("stalled")
         if now >= self._next_status:
             self._report()
+
+    def _push(self, engine: Engine, chunk: Chunk, outlets: dict[str, Outlet], now: float) -> list[Frame]:
+        frames = engine.push(chunk)
+        if frames:
+            self._listener.frames(self.id, frames)
+            for frame in frames if outlets else ():
+                outlets[frame.product].push(frame)
+            if engine is self._engine:
+                self._note_latency(frames[-1], now)
+        return frames
 
     def _step_recorded(self, recorded: RecordedMeg, chunk: Chunk, frames: list[Frame]) -> None:
         meg = None if self._replayed_meg is None else self._replayed_meg.at(chunk.times)
@@ -212,7 +228,7 @@ class Session:
             self._listener.frames(self.id, beside)
 
     def _note_latency(self, frame: Frame, now: float) -> None:
-        product = self.products[PRODUCTS.index(frame.product)]
+        product = self._own[frame.product]
         newest_needed = frame.t0 + (frame.data.shape[1] - 1) / product.rate_hz + product.delay_s
         self._latencies.append((now, 1e3 * (pylsl.local_clock() - newest_needed)))
         while now - self._latencies[0][0] > _STATUS_PERIOD_S:
@@ -261,11 +277,11 @@ def describe_product(engine: Engine, bundle: Bundle, product: str, index: int, s
         session=session,
         stream=engine.signal.name,
         product=product,
-        rate_hz=manifest.rate_hz,
-        hop=manifest.hop,
+        rate_hz=manifest.rate_hz if product == EEG else manifest.estimate_hz,
+        hop=manifest.hop if product == EEG else manifest.n_estimates,
         # Recorded MEG comes with the estimate of the same samples.
-        delay_s=engine.delay_s(EEG if product == EEG else MEG),
+        delay_s=engine.delay_s(product),
         channels=tuple(channels),
-        model=model if product == MEG else None,
+        model=model if product == manifest.product else None,
         replayed=engine.signal.replayed,
     )

@@ -6,12 +6,13 @@ flags; the later wins. An unknown key in the file is an error.
 
 from __future__ import annotations
 
+import argparse
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cortexcast_models.bundle import DEFAULT
 from cortexcast_server.hub import Limits
@@ -33,7 +34,11 @@ class Settings(BaseSettings):
         "127.0.0.1", description="address to listen on; 0.0.0.0 lets the whole network read, without a password"
     )
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    model: str = Field(DEFAULT, description="bundle: the name of a shipped one, or a folder")
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (DEFAULT,),
+        min_length=1,
+        description="bundles, of a product each: shipped ones by name, or folders; in the variable with commas between",
+    )
     name: str = Field("", description="take the LSL stream of this name")
     type: str = Field("", description="take the LSL stream of this type")
     source_id: str = Field("", description="take the LSL stream of this source_id")
@@ -51,6 +56,12 @@ class Settings(BaseSettings):
         2.0, gt=0, description="frames under way to a client that acknowledges, in seconds of signal"
     )
 
+    @field_validator("models", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        """One, or several with commas between, as a variable of the environment has them."""
+        return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else given
+
     @property
     def query(self) -> Query:
         """Which stream to take."""
@@ -60,6 +71,17 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """What the hub keeps."""
         return Limits(self.history_s, self.outbox_s, self.ack_window_s)
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--model``, the flag of the setting ``models``."""
+    parser.add_argument(
+        "--model",
+        action="append",
+        dest="models",
+        metavar="MODEL",
+        help="bundle: the name of a shipped one, or a folder; again for one of another product",
+    )
 
 
 def load_settings(config: Path | None, flags: dict[str, Any]) -> Settings:

@@ -80,7 +80,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 MISTAKES = {
     "bad_message": ("", SUBPROTOCOL, {"type": "dance"}),
-    "unknown_product": ("", SUBPROTOCOL, {"type": "subscribe", "products": ["fmri"]}),
+    "unknown_product": ("", SUBPROTOCOL, {"type": "subscribe", "products": ["mri"]}),
     "unknown_session": ("", SUBPROTOCOL, {"type": "subscribe", "products": ["meg"], "session": "x"}),
     "unknown_subprotocol": ("", "mqtt", None),
     "unknown_format": ("?format=xml", SUBPROTOCOL, None),

@@ -16,7 +16,8 @@ ROWS = table(PAGE, "setting", "default", "variable", "flag", "meaning")
 
 def default_of(cell: str) -> Any:
     """A default as the page writes it: TOML, or ``none``, which TOML has not."""
-    return None if cell == "none" else tomllib.loads(f"default = {cell.strip('`')}")["default"]
+    default = None if cell == "none" else tomllib.loads(f"default = {cell.strip('`')}")["default"]
+    return tuple(default) if isinstance(default, list) else default
 
 
 def test_every_setting_is_there_with_its_default_and_variable() -> None:

@@ -13,18 +13,12 @@ import mne
 import numpy as np
 import pylsl
 import pytest
-from bundles import write_small_bundle
 from daemon import run, running
 from factories import CAP, eeg_like
 from headset import streaming
 
 from cortexcast_client import Connection, Flags, Frame, Status
 from cortexcast_server.lsl_metadata import make_marker_info
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return write_small_bundle(tmp_path / "small")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import write_small_bundle
 from daemon import Process, running
 from factories import CAP
 from headset import plugged_in, streaming
@@ -19,11 +18,6 @@ from recordings import write_fif
 from cortexcast_client import Connection, Event, Flags, Frame, Marker, Status
 from cortexcast_server.lsl_source import LslSource
 from cortexcast_server.lsl_streams import Query, find
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return write_small_bundle(tmp_path / "small")
 
 
 def until(connection: Connection, done: Callable[[Frame | Status], bool]) -> list[Frame]:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from factories import CAP, WEIGHTS, chunks, eeg_like, linear_infer, make_manifest, make_signal, manifest_fields
+from factories import (
+    CAP,
+    WEIGHTS,
+    chunks,
+    eeg_like,
+    fmri_fields,
+    linear_infer,
+    make_manifest,
+    make_signal,
+    manifest_fields,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cortexcast_client.wire import Flags, Frame
 from cortexcast_models.bundle import Arrays
-from cortexcast_server.engine import EEG, MEG, Engine
+from cortexcast_server.engine import EEG, FMRI, MEG, Engine
 from cortexcast_server.signal import Channel, Chunk, Signal, SignalError
 
 
@@ -328,3 +338,45 @@ def test_recurrent_state_is_carried_and_forgotten_at_a_gap_unless_it_survives(su
     else:
         restart = values.index(1, 1)
         assert values == [*range(1, restart + 1), *range(1, len(values) - restart + 1)]
+
+
+def fmri_engine(lookahead: int = 0, *, with_eeg: bool = True) -> Engine:
+    manifest = make_manifest(**fmri_fields(lookahead=lookahead))
+    return Engine(make_signal(), manifest, linear_infer(manifest), with_eeg=with_eeg)
+
+
+@pytest.mark.parametrize("lookahead", [0, 80])
+def test_what_comes_once_a_hop_is_of_its_last_sample(lookahead: int) -> None:
+    data, times = eeg_like(len(CAP), 1000), even(1000)
+    engine = fmri_engine(lookahead)
+    frames = push_all(engine, chunks(data, times, []))
+    eeg = [frame for frame in frames if frame.product == EEG]
+    estimates = [frame for frame in frames if frame.product == FMRI]
+    assert [frame.sequence for frame in estimates] == [frame.first_sample for frame in estimates]
+    late = lookahead // 8
+    assert len(estimates) == len(eeg) - late
+    for estimate, hop in zip(estimates, eeg[late:], strict=False):
+        assert estimate.data.shape == (3, 1)
+        assert estimate.t0 == pytest.approx(hop.t0 + 7 / 200 - lookahead / 200, abs=1e-9)
+        expected = WEIGHTS @ hop.data.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(estimate.data, expected, rtol=1e-4, atol=1e-5 * np.abs(WEIGHTS).max() * 1e-5)
+    assert engine.delay_s(FMRI) == pytest.approx(engine.delay_s(EEG) + lookahead / 200)
+    assert engine.counts.samples_out == len(estimates)
+
+
+@settings(max_examples=20, deadline=None)
+@given(sizes=st.lists(st.integers(0, 400), max_size=25))
+def test_without_the_eeg_the_estimate_is_the_same(sizes: list[int]) -> None:
+    data, times = eeg_like(len(CAP), 1000), even(1000)
+    times[600:] += 2.0
+    whole = push_all(fmri_engine(), chunks(data, times, []))
+    alone = push_all(fmri_engine(with_eeg=False), chunks(data, times, sizes))
+    assert [bits(frame) for frame in alone] == [bits(frame) for frame in whole if frame.product == FMRI]
+
+
+def test_without_signal_there_is_one_nan_a_hop() -> None:
+    frames = push_all(fmri_engine(), chunks(np.zeros((len(CAP), 2000), np.float32), even(2000), []))
+    last = [frame for frame in frames if frame.product == FMRI][-1]
+    assert last.data.shape == (3, 1)
+    assert np.isnan(last.data).all()
+    assert Flags.NO_SIGNAL in last.flags

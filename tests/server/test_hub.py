@@ -216,7 +216,7 @@ def test_a_closed_session_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize(
     ("fields", "code", "text"),
     [
-        ({"products": ["fmri"]}, "unknown_product", "eeg, meg, meg_recorded"),
+        ({"products": ["mri"]}, "unknown_product", "eeg, meg, fmri, stimulus, meg_recorded"),
         ({"session": "s9"}, "unknown_session", "s1"),
     ],
 )

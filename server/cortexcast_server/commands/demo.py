@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from cortexcast_server.inference import model_names
 from cortexcast_server.lsl_config import quiet
 from cortexcast_server.protocol import Agreement
 from cortexcast_server.runner import running_daemon, stop_event, websocket_url
 from cortexcast_server.session import Session
-from cortexcast_server.settings import load_settings
+from cortexcast_server.settings import add_models, load_settings
 from cortexcast_server.simulated_recording import simulate
 
 _SIGNAL_S = 60.0
@@ -30,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="stop by itself after so long")
     parser.add_argument("--port", type=int, help="port to listen on (default 8765; 0 takes a free one)")
-    parser.add_argument("--model", help="bundle: the name of a shipped one, or a folder")
+    add_models(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Simulate, replay, serve, watch."""
     quiet()
-    settings = load_settings(None, {"port": args.port, "model": args.model})
+    settings = load_settings(None, {"port": args.port, "models": args.models})
     with tempfile.TemporaryDirectory(prefix="cortexcast-demo-") as folder:
         file = Path(folder) / "simulated_headset_raw.fif"
         print(
@@ -53,8 +54,7 @@ async def _demo(file: Path, settings: Any, duration_s: float | None) -> None:
         async with running_daemon(settings) as (daemon, base):
             query = await asyncio.to_thread(daemon.replay, file, loop=True)
             session = await daemon.open_session(query, settings.unit, settings.wait_s)
-            manifest = daemon.bundle.manifest
-            print(f"serving {manifest.name} {manifest.version} ({manifest.trained_on}) at {websocket_url(base)}")
+            print(f"serving {model_names(daemon.models)} at {websocket_url(base)}")
             print(
                 f"subscribe with 'cortexcast watch {websocket_url(base)}' · REST at {base}/api/docs · stop with Ctrl-C"
             )

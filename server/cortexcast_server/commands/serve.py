@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from cortexcast_server.daemon import Daemon
+from cortexcast_server.inference import model_names
 from cortexcast_server.lsl_config import quiet
 from cortexcast_server.runner import running_daemon, stop_event, websocket_url
 from cortexcast_server.session import Session
-from cortexcast_server.settings import Settings, SettingsError, load_settings
+from cortexcast_server.settings import Settings, SettingsError, add_models, load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 8765; 0 takes a free one)")
-    parser.add_argument("--model", help="bundle: the name of a shipped one, or a folder")
+    add_models(parser)
     choice = parser.add_argument_group("which stream (default: the one of type EEG)")
     choice.add_argument("--name", help="the LSL stream of this name")
     choice.add_argument("--type", help="the LSL stream of this type")
@@ -49,8 +50,7 @@ def main(args: argparse.Namespace) -> int:
 async def _serve(args: argparse.Namespace, settings: Settings) -> int:
     with stop_event() as stop:
         async with running_daemon(settings) as (daemon, base):
-            manifest = daemon.bundle.manifest
-            print(f"cortexcast serves {manifest.name} {manifest.version} at {websocket_url(base)}", flush=True)
+            print(f"cortexcast serves {model_names(daemon.models)} at {websocket_url(base)}", flush=True)
             streaming = asyncio.ensure_future(_stream(args, daemon))
             stopping = asyncio.ensure_future(stop.wait())
             done, pending = await asyncio.wait([streaming, stopping], return_when=asyncio.FIRST_COMPLETED)
