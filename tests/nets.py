@@ -13,12 +13,12 @@ from cortexcast_training.contexts import Contexts, recording_sums
 from cortexcast_training.fit import Examples
 from cortexcast_training.head_modes import Shown, head_modes
 from cortexcast_training.head_statistics import head_statistics
+from cortexcast_training.manifest_fields import About
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
 from cortexcast_training.recipe import FitSettings
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import Labels, find_states
-from cortexcast_training.transformer_bundle import About
 from cortexcast_training.wiener import LaggedCovariances, Taps
 from cortexcast_training.windows import Prepared, Windows
 

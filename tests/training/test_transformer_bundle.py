@@ -15,15 +15,17 @@ from prepared import hidden_state_recording
 from cortexcast_models.bundle import Bundle, Infer, read_bundle
 from cortexcast_server.inference import load
 from cortexcast_server.model import Model
-from cortexcast_training import transformer_bundle
+from cortexcast_training import onnx_export
 from cortexcast_training.checkpoint import CheckpointError
+from cortexcast_training.manifest_fields import TOLERANCE
 from cortexcast_training.novelty import Novelty
+from cortexcast_training.onnx_export import ExportError
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.recipe import BundleSettings, Recipe, RecordedData
 from cortexcast_training.scaling import Units
 from cortexcast_training.train_meg import about
 from cortexcast_training.trained import FILE, Trained, export_trained, load_trained, save_trained
-from cortexcast_training.transformer_bundle import TOLERANCE, ExportError, Hop, export
+from cortexcast_training.transformer_bundle import Hop, export
 
 SHAPE = net_shape(n_sensors=306, lookahead=2, n_components=8)
 WINDOW = SHAPE.n_tokens * SHAPE.token
@@ -138,7 +140,7 @@ def test_a_graph_that_computes_something_else_is_not_written(
     hop: Hop, eeg: NDArray[np.float32], exported: tuple[Bundle, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = exported[0].model_path.read_bytes()
-    monkeypatch.setattr(transformer_bundle, "_graph", lambda *_: other)
+    monkeypatch.setattr(onnx_export, "_graph", lambda *_: other)
     turned = Hop(hop.net, hop.novelty, Units(hop.eeg_unit.item(), 1.001 * hop.meg_unit.double().numpy()))
     with pytest.raises(ExportError, match=r"output 'meg' of the graph deviates from torch by 0\.00"):
         export(tmp_path / "bundle", turned, PrepareSettings().preprocessing, eeg[:, :WINDOW], ABOUT)

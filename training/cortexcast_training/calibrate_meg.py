@@ -13,12 +13,13 @@ from cortexcast_models.bundle import Bundle, BundleError, read_bundle
 from cortexcast_models.manifest import BundleName, Metric
 from cortexcast_training.calibration import Calibrated, CalibrationError, Gain, Say, calibrate, material
 from cortexcast_training.head_modes import N_HEADS, draw_shown, head_modes
+from cortexcast_training.manifest_fields import About
 from cortexcast_training.prepare import PrepareSettings, prepare
 from cortexcast_training.recording import Recording
 from cortexcast_training.recording_file import read_recording
 from cortexcast_training.train_meg import BUNDLE
 from cortexcast_training.trained import FILE, Trained, export_trained, load_trained
-from cortexcast_training.transformer_bundle import About, Hop
+from cortexcast_training.transformer_bundle import Hop
 
 
 def calibrate_bundle(

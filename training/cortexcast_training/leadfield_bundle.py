@@ -12,15 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cortexcast_models.bundle import Bundle, pack_golden, write_bundle
 from cortexcast_training.leadfield import CAP, LeadFields
-from cortexcast_training.manifest_fields import channels, montage, tensor
+from cortexcast_training.manifest_fields import GOLDEN, MODEL, channels, montage, tensor
 from cortexcast_training.minimum_norm import RANGE_M, SNR, Estimator, fit, random_fields
 
 NAME = "meg-leadfield"
 WINDOW = 8
 COMMAND = f"cortexcast export {NAME}"
 
-_MODEL = "model.onnx"
-_GOLDEN = "golden.npz"
 _OPSET = 17
 _IR_VERSION = 8
 """Both old enough for ONNX Runtime 1.20 and fixed, so that a newer ``onnx`` writes the same bytes."""
@@ -39,7 +37,7 @@ def export(directory: Path, lead: LeadFields) -> Bundle:
     """
     estimator = fit(random_fields(lead))
     constants = _constants(estimator)
-    files = {_MODEL: _graph(constants), _GOLDEN: pack_golden(_golden(constants))}
+    files = {MODEL: _graph(constants), GOLDEN: pack_golden(_golden(constants))}
     return write_bundle(directory, _fields(estimator), files)
 
 
@@ -120,7 +118,7 @@ def _fields(estimator: Estimator) -> dict[str, Any]:
         "description": "306-channel MEG by a minimum norm lead-field map, physics only: the baseline",
         "product": "meg",
         "trained_on": "physics",
-        "model_file": _MODEL,
+        "model_file": MODEL,
         "window": WINDOW,
         "hop": WINDOW,
         "lookahead": 0,
@@ -136,7 +134,7 @@ def _fields(estimator: Estimator) -> dict[str, Any]:
             tensor("meg_std", "std", {"channel": len(sensors)}),
         ],
         "channels": sensors,
-        "golden": {"file": _GOLDEN, "tolerance": 1e-5},
+        "golden": {"file": GOLDEN, "tolerance": 1e-5},
         "metrics": _metrics(estimator, np.array([sensor["type"] == "mag" for sensor in sensors])),
         "built_by": COMMAND,
         "licence": "BSD-3-Clause; computed from FreeSurfer's fsaverage template as MNE-Python and nilearn ship it",

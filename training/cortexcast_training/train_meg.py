@@ -20,6 +20,7 @@ from cortexcast_training.fit import Examples, Fitted, Progress, fit
 from cortexcast_training.head_modes import draw_shown, head_modes
 from cortexcast_training.head_statistics import head_statistics
 from cortexcast_training.leadfield import CAP, is_magnetometer
+from cortexcast_training.manifest_fields import About
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
 from cortexcast_training.novelty import Novelty, Seen
@@ -28,7 +29,7 @@ from cortexcast_training.recipe import Recipe
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import find_states
 from cortexcast_training.trained import Trained, save_trained
-from cortexcast_training.transformer_bundle import About, Hop
+from cortexcast_training.transformer_bundle import Hop
 from cortexcast_training.windows import Prepared, WindowError, Windows, read_all
 
 WINDOWS = "windows"

@@ -19,10 +19,11 @@ from cortexcast_models.bundle import Bundle
 from cortexcast_models.manifest import Preprocessing
 from cortexcast_training.adaptation import HeadStatistics
 from cortexcast_training.checkpoint import load_state, pack_state, save_state
+from cortexcast_training.manifest_fields import MODEL, About
 from cortexcast_training.net import Analysis, Net, NetShape
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.scaling import Units
-from cortexcast_training.transformer_bundle import MODEL, About, Hop, export
+from cortexcast_training.transformer_bundle import Hop, export
 from cortexcast_training.wiener import Taps
 
 FILE = "trained.pt"
