@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cortexcast_training.eegfmri.bands import BANDS
 from cortexcast_training.eegfmri.film_cohort import FilmCohort
-from cortexcast_training.eegfmri.runs import HOP_S, RunError, electrode_power, hops_at, montage
+from cortexcast_training.eegfmri.runs import HOP_S, RunError, electrode_power, hops_at
 from cortexcast_training.eegfmri.simulated_runs import simulated_runs
 from cortexcast_training.eegfmri.simulator import ELECTRODES
 
@@ -28,7 +28,7 @@ def power_of(eeg: np.ndarray) -> np.ndarray:
 
 def test_there_is_a_hop_for_each_quarter_of_a_second() -> None:
     power = power_of(noise(20.0))
-    assert power.shape[1:] == (len(montage()), len(BANDS))
+    assert power.shape[1:] == (len(ELECTRODES), len(BANDS))
     assert 0 <= 20.0 / HOP_S - len(power) <= 1
 
 
@@ -78,6 +78,8 @@ def test_simulated_runs_are_of_their_subject_and_film() -> None:
     first, second = simulated_runs(cohort, 1, (1, 2))
     assert (first.subject, first.film, second.film) == ("sub-1", "film01", "film02")
     for run in (first, second):
+        assert run.visible is not None
+        assert run.embedding is not None
         n_volumes = int(np.ceil(30 / 2.1))
         assert run.bold.shape == run.visible.shape == (300, n_volumes)
         assert run.hops.shape == (n_volumes,)
@@ -86,6 +88,8 @@ def test_simulated_runs_are_of_their_subject_and_film() -> None:
         assert len(run.embedding) == n_volumes
         assert np.isfinite(run.power).all()
     # The film decides what is seen, and part of the BOLD.
+    assert first.embedding is not None
+    assert second.embedding is not None
     assert not np.allclose(first.embedding, second.embedding)
     (again,) = simulated_runs(cohort, 1, (2,))
     assert np.array_equal(again.power, second.power)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cortexcast_models.manifest import Butterworth, Electrode, Position, Preprocessing, Resample
-from cortexcast_models.montage import Montage, MontageError, standard_positions
+from cortexcast_models.manifest import Butterworth, Position, Preprocessing, Resample
+from cortexcast_models.montage import Montage, MontageError
 from cortexcast_models.preprocessing import Preprocessor
 from cortexcast_training.eegfmri.band_power import HOP, RATE_HZ, log_band_power
 from cortexcast_training.eegfmri.simulator import ELECTRODES
+from cortexcast_training.manifest_fields import montage
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -39,7 +40,7 @@ class Run:
 
     Attributes:
         subject, film: whose, and what was shown.
-        power: ``(n_hops, n_electrodes, n_bands)``, logarithm of V², electrodes as in ``montage()``.
+        power: ``(n_hops, n_electrodes, n_bands)``, logarithm of V², electrodes as ``ELECTRODES``.
         bold: ``(n_parcels, n_volumes)``, percent.
         hops: ``(n_volumes,)``, the hop that ends when each volume is taken.
         embedding: ``(n_volumes, n_dimensions)`` of the stimulus; None where none is known.
@@ -55,16 +56,10 @@ class Run:
     visible: Singles | None = None
 
 
-def montage() -> tuple[Electrode, ...]:
-    """The electrodes that models read."""
-    places = standard_positions()
-    return tuple(Electrode(name=name, position=places[name.upper()]) for name in ELECTRODES)
-
-
 def electrode_power(
     eeg: Singles, rate_hz: float, names: Sequence[str], positions: Sequence[Position | None], name: str
 ) -> Singles:
-    """Log band power of a recording, ``(n_hops, n_electrodes, n_bands)``, electrodes as in ``montage()``.
+    """Log band power of a recording, ``(n_hops, n_electrodes, n_bands)``, electrodes as ``ELECTRODES``.
 
     Args:
         eeg: ``(n_channels, n)`` in V, none of them bad, any reference.
@@ -76,9 +71,9 @@ def electrode_power(
     Raises:
         RunError: its electrodes cannot be mapped.
     """
-    wanted = montage()
+    places = [tuple(electrode["position"]) for electrode in montage(ELECTRODES)]
     try:
-        worn = Montage(names, positions, [each.name for each in wanted], [each.position for each in wanted])
+        worn = Montage(names, positions, ELECTRODES, places)
         to_montage = worn.mapping(np.ones(len(names), bool)).matrix
     except MontageError as error:
         raise RunError(f"{name}: {error}") from None

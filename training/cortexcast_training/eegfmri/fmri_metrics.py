@@ -1,0 +1,101 @@
+"""What a comparison of estimated with recorded BOLD, or stimuli, says in numbers beyond ``metrics``. Pure.
+
+Courses are ``(n_volumes, n_outputs)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from cortexcast_training.metrics import correlation_of_sensors
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.floating]
+
+MIN_SHIFT_S = 20.0
+"""Courses that are shifted by less still have to do with each other: BOLD is slow."""
+
+
+def crps(recorded: Numbers, estimated: Numbers, std: Numbers) -> float:
+    """Continuous ranked probability score of Gaussian estimates, the mean: 0 at best, in the unit of the data.
+
+    Source: Gneiting & Raftery, *J. Am. Stat. Assoc.* 102 (2007).
+    """
+    z = (recorded - estimated) / std
+    score = z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi)
+    return float(np.mean(std * score))
+
+
+def connectivity_error(recorded: Numbers, estimated: Numbers) -> float:
+    """Root mean square difference of the correlations between outputs, over all pairs."""
+    pairs = np.triu_indices(recorded.shape[1], 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first, second = (np.nan_to_num(np.asarray(np.corrcoef(each, rowvar=False))) for each in (recorded, estimated))
+    return float(np.sqrt(np.mean((first[pairs] - second[pairs]) ** 2)))
+
+
+def shifted_correlations(recorded: Numbers, estimated: Numbers, tr_s: float) -> Floats:
+    """What correlates by chance: each output's r with the estimate turned by every time of at least ``MIN_SHIFT_S``.
+
+    Returns:
+        ``(n_shifts, n_outputs)``; no shifts where the run is too short.
+    """
+    n, least = len(recorded), int(np.ceil(MIN_SHIFT_S / tr_s))
+    shifts = range(least, n - least + 1)
+    return np.array([correlation_of_sensors(recorded, np.roll(estimated, shift, axis=0)) for shift in shifts]).reshape(
+        len(shifts), recorded.shape[1]
+    )
+
+
+def significant(
+    recorded: Sequence[Numbers], estimated: Sequence[Numbers], tr_s: float, level: float = 0.05
+) -> NDArray[np.bool_]:
+    """Which outputs correlate more than shifted ones do, over runs, at a false discovery rate of that level.
+
+    Args:
+        recorded: of each run.
+        estimated: likewise.
+        tr_s: from volume to volume.
+        level: the false discovery rate (Benjamini & Hochberg).
+    """
+    found = np.mean([correlation_of_sensors(*pair) for pair in zip(recorded, estimated, strict=True)], axis=0)
+    by_run = [shifted_correlations(*pair, tr_s) for pair in zip(recorded, estimated, strict=True)]
+    n_shifts = min(map(len, by_run))
+    # A shift of all runs by as much, each from its own first one.
+    chance = np.mean([each[:n_shifts] for each in by_run], axis=0)
+    p = (1 + (chance >= found).sum(axis=0)) / (1 + n_shifts)
+    return np.asarray(stats.false_discovery_control(p) <= level)
+
+
+def two_way_identification(shown: Numbers, estimated: Numbers) -> float:
+    """Share of pairs of segments that are told apart: each estimate is nearer to its own than to the other's.
+
+    Args:
+        shown: ``(n_segments, n_values)``, what was shown in each segment.
+        estimated: likewise.
+
+    Returns:
+        0.5 by chance.
+    """
+    r = _similarity(shown, estimated)
+    own = np.diag(r)
+    right = own[:, np.newaxis] + own > r + r.T
+    pairs = np.triu_indices(len(r), 1)
+    return float(right[pairs].mean())
+
+
+def rank_accuracy(shown: Numbers, estimated: Numbers) -> float:
+    """How high the segment that was shown ranks among all, by likeness to the estimate: 1 at best, 0.5 by chance."""
+    r = _similarity(shown, estimated)
+    lower = (r < np.diag(r)[np.newaxis]).sum(axis=0)
+    return float(np.mean(lower / (len(r) - 1)))
+
+
+def _similarity(shown: Numbers, estimated: Numbers) -> Floats:
+    """Pearson's r of each segment shown (rows) with each estimate (columns)."""
+    n = len(shown)
+    return np.asarray(np.corrcoef(shown, estimated)[:n, n:], np.float64)
