@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def open_socket(url: str, subprotocol: str | None = SUBPROTOCOL) -> ClientConnec
 
 
 def next_of(client: ClientConnection, kind: str) -> dict[str, object]:
+    until = time.monotonic() + 20
     while True:
-        text = client.recv(timeout=20)
+        text = client.recv(timeout=until - time.monotonic())
         if isinstance(text, str) and (message := json.loads(text))["type"] == kind:
             assert isinstance(message, dict)
             return message
@@ -43,7 +45,7 @@ def next_of(client: ClientConnection, kind: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("sent", "code", "text"),
     [
-        ('{"type": "subscribe", "products": ["fmri"]}', "unknown_product", "there are eeg, meg"),
+        ('{"type": "subscribe", "products": ["mri"]}', "unknown_product", "there are eeg, meg"),
         ('{"type": "subscribe", "products": ["meg"], "session": "x"}', "unknown_session", "there are headset-"),
         ('{"type": "subscribe", "products": []}', "bad_message", "products"),
         ('{"type": "subscribe", "products": ["meg"], "speed": 2}', "bad_message", "speed"),
