@@ -18,6 +18,7 @@ from cortexcast_server.inference import load
 from cortexcast_training.fit import CHECKPOINT, LOG
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.toml_file import SettingsError, read_toml
+from cortexcast_training.train_meg import ANALYSED
 
 RECIPE = """\
 [simulation]
@@ -108,8 +109,9 @@ def test_again_it_goes_on_from_where_it_was(
 def test_two_processes_make_one_bundle(
     recipe: Path, trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """Under torchrun, from the windows to the bundle; one of them speaks."""
+    """Under torchrun, from the analysed windows to the bundle; one of them speaks."""
     shutil.copytree(trained[0] / "windows", tmp_path / "out" / "windows")
+    shutil.copy(trained[0] / ANALYSED, tmp_path / "out")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     arguments = ["-m", "cortexcast_client", "train", "meg", "--config", str(recipe), "--out", str(tmp_path / "out")]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=110, check=False)
