@@ -42,10 +42,10 @@ class SimulatedDataset:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._subjects: list[str] = []
-        write_json(folder / DESCRIPTION, _description(f"simulated {what}", "raw", command))
+        write_json(folder / DESCRIPTION, description(f"simulated {what}", "raw", command))
         (folder / "README").write_text(readme, encoding="utf-8")
         (folder / TRUTH).mkdir(parents=True)
-        write_json(folder / TRUTH / DESCRIPTION, _description(f"truth of simulated {what}", "derivative", command))
+        write_json(folder / TRUTH / DESCRIPTION, description(f"truth of simulated {what}", "derivative", command))
 
     @contextmanager
     def new_subject(self, subject: str) -> Iterator[tuple[Path, Path]]:
@@ -95,7 +95,8 @@ def write_json(path: Path, fields: dict[str, Any]) -> None:
     _replace(path, json.dumps(fields, indent=2) + "\n")
 
 
-def _description(name: str, kind: str, command: str) -> dict[str, Any]:
+def description(name: str, kind: str, command: str) -> dict[str, Any]:
+    """What BIDS wants to know of a data set of this name and kind that a command wrote."""
     return {
         "Name": name,
         "BIDSVersion": "1.10.0",

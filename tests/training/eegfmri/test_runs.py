@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cortexcast_training.eegfmri.audience import Audience
 from cortexcast_training.eegfmri.bands import BANDS
-from cortexcast_training.eegfmri.film_cohort import FilmCohort
 from cortexcast_training.eegfmri.runs import HOP_S, RunError, electrode_power, hops_at
 from cortexcast_training.eegfmri.simulated_runs import simulated_runs
 from cortexcast_training.eegfmri.simulator import ELECTRODES
@@ -74,23 +74,24 @@ def test_electrodes_without_a_place_are_refused() -> None:
 
 
 def test_simulated_runs_are_of_their_subject_and_film() -> None:
-    cohort = FilmCohort(films=2, film_s=30.0)
-    first, second = simulated_runs(cohort, 1, (1, 2))
-    assert (first.subject, first.film, second.film) == ("sub-1", "film01", "film02")
+    audience = Audience(film_s=30.0)
+    first, second = simulated_runs(audience, 1, (1, 2))
+    assert (first.subject, first.film, second.film) == ("sub-01", "film01", "film02")
     for run in (first, second):
         assert run.visible is not None
-        assert run.embedding is not None
+        assert run.stimulus is not None
         n_volumes = int(np.ceil(30 / 2.1))
         assert run.bold.shape == run.visible.shape == (300, n_volumes)
         assert run.hops.shape == (n_volumes,)
-        assert run.hops[0] == round(cohort.recording.lead_s / HOP_S) - 1
+        assert run.hops[0] == round(audience.recording.lead_s / HOP_S) - 1
         assert run.hops[-1] < len(run.power)
-        assert len(run.embedding) == n_volumes
+        assert run.tr_s == pytest.approx(2.1, abs=0.02)
+        assert len(run.stimulus.embedding) == n_volumes
         assert np.isfinite(run.power).all()
     # The film decides what is seen, and part of the BOLD.
-    assert first.embedding is not None
-    assert second.embedding is not None
-    assert not np.allclose(first.embedding, second.embedding)
-    (again,) = simulated_runs(cohort, 1, (2,))
+    assert first.stimulus is not None
+    assert second.stimulus is not None
+    assert not np.allclose(first.stimulus.embedding, second.stimulus.embedding)
+    (again,) = simulated_runs(audience, 1, (2,))
     assert np.array_equal(again.power, second.power)
     assert np.array_equal(again.bold, second.bold)

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
-from cortexcast_models.manifest import Strict
-from cortexcast_models.simulation.randomness import derived_seed
 from cortexcast_training.eegfmri.anatomy import Anatomy, draw_anatomy
-from cortexcast_training.eegfmri.film import Film, draw_film
+from cortexcast_training.eegfmri.audience import Audience
+from cortexcast_training.eegfmri.film import Film
 from cortexcast_training.eegfmri.natview_layout import README, FilmRun, write_films, write_subject
-from cortexcast_training.eegfmri.networks import NetworkSettings, draw_networks
-from cortexcast_training.eegfmri.simulator import BRAIN_HZ, ECG, ELECTRODES, EOG, RATE_HZ, RunSettings, simulate
-from cortexcast_training.head import Head, HeadSettings, draw_head
+from cortexcast_training.eegfmri.networks import draw_networks
+from cortexcast_training.eegfmri.simulator import BRAIN_HZ, ECG, ELECTRODES, EOG, RATE_HZ, simulate
+from cortexcast_training.head import Head, draw_head
 from cortexcast_training.simulated_dataset import SimulatedDataset, check_space
 
 _N_CHANNELS = len((*ELECTRODES, ECG, *EOG))
@@ -23,21 +22,12 @@ _BYTES_PER_SUBJECT = 5_000_000
 """Anatomy and tables."""
 
 
-class FilmCohort(Strict):
-    """Subjects who watch the same films, each with a head, rhythms and spontaneous activity of their own."""
+class FilmCohort(Audience):
+    """Subjects who watch the same films."""
 
     subjects: PositiveInt = 1
     films: int = Field(1, ge=1, le=99)
     """That each subject watches, one in each run."""
-    film_s: float = Field(300.0, ge=30, le=1800)
-    """How long each is."""
-    film_seed: NonNegativeInt = 0
-    """Another one gives other films."""
-    seed: NonNegativeInt = 0
-    """Another one gives other subjects."""
-    networks: NetworkSettings = NetworkSettings()
-    head: HeadSettings = HeadSettings()
-    recording: RunSettings = RunSettings()
 
     @property
     def n_bytes(self) -> int:
@@ -51,16 +41,7 @@ class FilmCohort(Strict):
 
     def draw_films(self) -> list[Film]:
         """What everybody watches."""
-        seeds = (derived_seed(self.film_seed, "film", number) for number in range(1, self.films + 1))
-        return [draw_film(self.networks.film, self.film_s, seed) for seed in seeds]
-
-    def subject_seed(self, number: int) -> int:
-        """Of a subject, from one on: the head, how it lies, how strong its rhythms are."""
-        return derived_seed(self.seed, "subject", number)
-
-    def run_seed(self, number: int, film: int) -> int:
-        """Of what is spontaneous while a subject watches a film, both from one on."""
-        return derived_seed(self.seed, "run", number, film)
+        return [self.film(number) for number in range(1, self.films + 1)]
 
 
 def write_film_cohort(cohort: FilmCohort, folder: Path, say: Callable[[str, int, int], None] = lambda *_: None) -> None:

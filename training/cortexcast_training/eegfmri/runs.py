@@ -16,6 +16,7 @@ from cortexcast_models.montage import Montage, MontageError
 from cortexcast_models.preprocessing import Preprocessor
 from cortexcast_training.eegfmri.band_power import HOP, RATE_HZ, log_band_power
 from cortexcast_training.eegfmri.simulator import ELECTRODES
+from cortexcast_training.eegfmri.stimulus import Stimulus
 from cortexcast_training.manifest_fields import montage
 
 Floats = NDArray[np.float64]
@@ -41,10 +42,13 @@ class Run:
     Attributes:
         subject, film: whose, and what was shown.
         power: ``(n_hops, n_electrodes, n_bands)``, logarithm of V², electrodes as ``ELECTRODES``.
-        bold: ``(n_parcels, n_volumes)``, percent.
+        bold: ``(n_parcels, n_volumes)``, percent; NaN in parcels that were not scanned.
         hops: ``(n_volumes,)``, the hop that ends when each volume is taken.
-        embedding: ``(n_volumes, n_dimensions)`` of the stimulus; None where none is known.
+        stimulus: what was seen while each volume was taken; None where it is not known.
         visible: ``(n_parcels, n_volumes)``: of a simulation, what of ``bold`` electrodes can see.
+        take: which of several of this subject and film, such as ``ses-01_run-02``.
+        late_s: how long after a volume's beginning what it shows was.
+        simulated: whether nobody recorded it.
     """
 
     subject: str
@@ -52,8 +56,21 @@ class Run:
     power: Singles
     bold: Singles
     hops: NDArray[np.int64]
-    embedding: Singles | None = None
+    stimulus: Stimulus | None = None
     visible: Singles | None = None
+    take: str = ""
+    late_s: float = 0.0
+    simulated: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of whom and of what."""
+        return "_".join(part for part in (self.subject, self.film, self.take) if part)
+
+    @property
+    def tr_s(self) -> float:
+        """From volume to volume, as well as hops tell."""
+        return float(self.hops[-1] - self.hops[0]) * HOP_S / (len(self.hops) - 1)
 
 
 def electrode_power(

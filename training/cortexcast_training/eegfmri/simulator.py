@@ -152,7 +152,7 @@ def simulate_brain(
 def simulate(
     networks: Networks, head: Head, anatomy: Anatomy, film: Film, settings: RunSettings, subject_seed: int, seed: int
 ) -> Simulation:
-    """One run in the scanner. The EEG at 5 kHz is what takes memory.
+    """One run in the scanner, BOLD and EEG.
 
     Args:
         networks: the population's.
@@ -164,6 +164,16 @@ def simulate(
         seed: of the run.
     """
     brain = simulate_brain(networks, head, film, settings, subject_seed, seed)
+    eeg, markers = scanned_eeg(brain, film, settings, subject_seed, seed)
+    heartbeats = brain.body.heartbeats - settings.lead_s
+    scan = draw_scan(settings.scan, anatomy, brain.parcels, settings.bold.tr_s, heartbeats, seed)
+    return Simulation(eeg, markers, scan, brain)
+
+
+def scanned_eeg(
+    brain: BrainRun, film: Film, settings: RunSettings, subject_seed: int, seed: int
+) -> tuple[Singles, tuple[Marker, ...]]:
+    """What the amplifier in the scanner records of a run, as in ``Simulation``: at 5 kHz it takes memory."""
     body, tr_s, n_volumes = brain.body, settings.bold.tr_s, len(brain.parcels.times)
     blink, heart = body.waveforms[:2]
     others = np.stack([_ECG_V * heart, *(share * settings.body.blink_v * blink for share in _EOG_SHARE)])
@@ -174,12 +184,7 @@ def simulate(
     gradients = draw_gradients(settings.scanner, len(eeg), n_volumes, tr_samples, RATE_HZ, subject_seed, seed)
     for number, begin in enumerate(begins):
         eeg[:, begin : begin + tr_samples] += gradients.of_volume(number)
-    return Simulation(
-        eeg=eeg,
-        markers=_markers(begins, film.duration_s),
-        scan=draw_scan(settings.scan, anatomy, brain.parcels, tr_s, body.heartbeats - settings.lead_s, seed),
-        brain=brain,
-    )
+    return eeg, _markers(begins, film.duration_s)
 
 
 def _faster(signals: Singles) -> Singles:

@@ -1,0 +1,136 @@
+"""`cortexcast preprocess eegfmri` and `correlate`: from a data set on disk to runs to train on, and to maps."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import mne
+import nibabel
+import numpy as np
+import pytest
+from mne.transforms import apply_trans
+from simulated_bold import correlation
+
+from cortexcast_client.command import main
+from cortexcast_training.eegfmri.film_cohort import FilmCohort, write_film_cohort
+from cortexcast_training.eegfmri.parcels import parcels
+from cortexcast_training.eegfmri.run_file import read_runs
+from cortexcast_training.eegfmri.scan import ScanSettings
+from cortexcast_training.eegfmri.simulator import ELECTRODES, REFERENCE, RunSettings
+from cortexcast_training.leadfield import electrode_positions, head_to_mri
+
+STEM = "sub-01_ses-01_task-film01_run-01"
+FILM_S = 90.0
+CONFIG = """\
+[bold.normalisation]
+voxel_mm = 6
+affine_mm = 6
+warp = false
+[bold.nuisance]
+motion = 0
+longest_period_s = 90
+"""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that can be used, and one whose ECG is missing from its table."""
+    coarse = RunSettings(scan=ScanSettings(shape=(34, 42, 30), voxel_mm=(5.0, 5.0, 5.0)))
+    folder = tmp_path_factory.mktemp("simulated") / "dataset"
+    write_film_cohort(FilmCohort(film_s=FILM_S, recording=coarse), folder)
+    for kind in ("eeg", "func"):
+        for path in (folder / "sub-01" / "ses-01" / kind).glob(f"{STEM}*"):
+            shutil.copy(path, path.with_name(path.name.replace("run-01", "run-02")))
+    broken = folder / "sub-01" / "ses-01" / "eeg" / f"{STEM.replace('run-01', 'run-02')}_events.tsv"
+    lines = broken.read_text().splitlines()
+    volumes = [number for number, line in enumerate(lines) if "R128" in line]
+    broken.write_text("\n".join(line for number, line in enumerate(lines) if number != volumes[4]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def preprocessed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """And the exit code."""
+    config = tmp_path_factory.mktemp("config") / "config.toml"
+    config.write_text(CONFIG)
+    out = tmp_path_factory.mktemp("preprocessed") / "out"
+    return out, main(["preprocess", "eegfmri", str(dataset), "--out", str(out), "--config", str(config)])
+
+
+def test_one_run_that_cannot_be_used_keeps_no_other_from_it(
+    dataset: Path, preprocessed: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, code = preprocessed
+    assert code == 1
+    assert [run.name for run in read_runs(out / "runs")] == ["sub-01_film01_ses-01_run-01"]
+    # Again: what is there is kept, what is wrong is told again.
+    (kept,) = (out / "runs").iterdir()
+    before = kept.stat().st_mtime_ns
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG)
+    capsys.readouterr()
+    assert main(["preprocess", "eegfmri", str(dataset), "--out", str(out), "--config", str(config)]) == 1
+    said = capsys.readouterr()
+    assert kept.stat().st_mtime_ns == before
+    assert "run-02: 1 R128 markers are missing, the first after sample" in said.err
+    assert "1 of 2 runs" in said.out
+    assert main(["preprocess", "eegfmri", str(dataset), "--out", str(out)]) == 1
+    assert "holds runs that were preprocessed otherwise" in capsys.readouterr().err
+
+
+def test_the_run_is_what_was_simulated(dataset: Path, preprocessed: tuple[Path, int]) -> None:
+    (run,) = read_runs(preprocessed[0] / "runs")
+    with np.load(next((dataset / "derivatives").rglob("*_parcels.npz"))) as truth:
+        signal = truth["signal"]
+    known = np.isfinite(run.bold).all(axis=1)
+    assert known.mean() > 0.9
+    assert np.median(correlation(run.bold[known], signal[known])) > 0.3
+    assert run.simulated
+    assert run.stimulus is not None
+    assert len(run.stimulus.embedding) == len(run.hops) == signal.shape[1]
+    assert run.tr_s == pytest.approx(2.1, abs=0.02)
+
+
+def test_everything_to_look_at_is_there(preprocessed: tuple[Path, int]) -> None:
+    out = preprocessed[0]
+    raw = mne.io.read_raw_fif(next(out.rglob("*_desc-clean_eeg.fif")), verbose="error")
+    assert set(raw.copy().pick("eeg").ch_names) == {*ELECTRODES, REFERENCE}
+    bold, mask = (nibabel.load(next(out.rglob(f"*_desc-{kind}.nii.gz"))) for kind in ("preproc_bold", "brain_mask"))
+    assert bold.shape[:3] == mask.shape
+    assert (out / "sub-01" / "figures" / f"{STEM}.html").stat().st_size > 100_000
+    tables = {path.name.removeprefix(f"{STEM}_"): path for path in out.rglob("*.tsv")}
+    assert tables.keys() == {"motion.tsv", "nuisance.tsv", "parcels.tsv"}
+    for path in tables.values():
+        assert len(path.read_text().splitlines()) == 1 + bold.shape[3]
+
+
+def test_correlation_makes_maps_and_tables(
+    preprocessed: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, config = tmp_path / "maps", tmp_path / "config.toml"
+    config.write_text("permutations = 50\n")
+    assert main(["correlate", str(preprocessed[0]), "--out", str(out), "--config", str(config)]) == 0
+    assert "at a false discovery rate of 0.05" in capsys.readouterr().out
+    sources = nibabel.load(out / "sources_band-low-alpha_r.nii.gz")
+    assert sources.shape[3] == len(ELECTRODES)
+    r, q = (nibabel.load(out / f"voxels_band-low-alpha_{kind}.nii.gz") for kind in ("r", "q"))
+    assert r.shape == (*q.shape, 4)
+    assert 0 < np.abs(r.get_fdata()).max() < 1
+    assert q.get_fdata().max() == 1
+    with (out / "sources.tsv").open(newline="") as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    # What lies near an electrode goes with it more than what lies at the other end of the head.
+    electrodes = {name: 1000 * apply_trans(head_to_mri(), place) for name, place in electrode_positions().items()}
+    centres = dict(zip(parcels().names, parcels().centres, strict=True))
+    away = [np.linalg.norm(electrodes[row["electrode"]] - centres[row["parcel"]]) for row in rows]
+    assert np.corrcoef(away, [abs(float(row["r"])) for row in rows])[0, 1] < -0.2
+    assert (out / "voxels.tsv").read_text().startswith("band\tcluster\tx\ty\tz\tparcel\tdelay_s\tr\tq\tsize_mm3")
+
+
+def test_without_runs_there_is_nothing_to_correlate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["correlate", str(tmp_path), "--out", str(tmp_path / "maps")]) == 1
+    assert "has no runs: preprocess some there first" in capsys.readouterr().err

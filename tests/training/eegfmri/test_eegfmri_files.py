@@ -1,0 +1,96 @@
+"""Each run finds its own files, by the names that NATVIEW gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cortexcast_training.eegfmri.bold_file import BoldError
+from cortexcast_training.eegfmri.eegfmri_files import LayoutError, find_runs
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def of_natview(real_data: Path, folder: Path) -> Path:
+    """Empty files where NATVIEW has its own."""
+    listing = (real_data / "bids" / "natview" / "tree.tsv").read_text().split()
+    return touch(folder, *(name for name in listing if name.startswith(("sub-01/", "sub-02/"))))
+
+
+def test_natview_s_own_names_are_understood(real_data: Path, tmp_path: Path) -> None:
+    dataset = of_natview(real_data, tmp_path / "natview")
+    touch(tmp_path / "stimuli", "dme.npz")
+    runs = find_runs(dataset, stimuli=tmp_path / "stimuli", subjects=["sub-01"])
+    by_stem = {run.stem: run for run in runs}
+    assert {run.subject for run in runs} == {"sub-01"}
+    run = by_stem["sub-01_ses-01_task-dme_run-02"]
+    assert (run.task, run.take) == ("dme", "ses-01_run-02")
+    assert run.eeg == dataset / "sub-01/ses-01/eeg/sub-01_ses-01_task-dme_run-02"
+    assert run.bold == dataset / "sub-01/ses-01/func/sub-01_ses-01_task-dme_run-02_bold.nii.gz"
+    assert run.anatomy == dataset / "sub-01/ses-01/anat/sub-01_ses-01_T1w.nii.gz"
+    assert run.stimulus == tmp_path / "stimuli" / "dme.npz"
+    assert by_stem["sub-01_ses-01_task-inscapes"].take == "ses-01"
+    assert by_stem["sub-01_ses-01_task-inscapes"].stimulus is None
+    # What was recorded outside the scanner has no BOLD.
+    assert not any("checkerout" in stem for stem in by_stem)
+    assert len({(run.subject, run.task, run.take) for run in runs}) == len(runs) >= 10
+
+
+def test_tasks_and_derivatives_choose(tmp_path: Path) -> None:
+    names = [f"sub-01/eeg/sub-01_task-{task}_eeg.vhdr" for task in ("a", "b")]
+    dataset = touch(
+        tmp_path / "raw",
+        *names,
+        *(name.replace("eeg.vhdr", "bold.nii.gz").replace("/eeg/", "/func/") for name in names),
+    )
+    assert [run.task for run in find_runs(dataset, tasks=["b"])] == ["b"]
+    end = "_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"
+    derivatives = touch(tmp_path / "fmriprep", f"sub-01/func/sub-01_task-a{end}")
+    (run,) = find_runs(dataset, derivatives)
+    assert run.preprocessed
+    assert (run.stem, run.take, run.anatomy) == ("sub-01_task-a", "", None)
+    assert run.bold.name.endswith(end)
+
+
+def test_a_run_in_two_spaces_is_told(tmp_path: Path) -> None:
+    spaces = ("MNI152NLin2009cAsym", "MNI152NLin6Asym")
+    dataset = touch(tmp_path / "raw", "sub-01/eeg/sub-01_task-a_eeg.vhdr")
+    names = [f"sub-01/func/sub-01_task-a_space-{space}_desc-preproc_bold.nii.gz" for space in spaces]
+    with pytest.raises(LayoutError, match="sub-01_task-a is there in several spaces"):
+        find_runs(dataset, touch(tmp_path / "fmriprep", *names))
+
+
+@pytest.mark.parametrize(
+    ("description", "simulated"),
+    [
+        ('{"GeneratedBy": [{"Name": "cortexcast simulate eegfmri"}]}', True),
+        ('{"GeneratedBy": [{"Name": "fMRIPrep"}, 7]}', False),
+        ('{"Name": "NATVIEW"}', False),
+        ("[1]", False),
+        ("nonsense", False),
+    ],
+)
+def test_what_nobody_recorded_is_known_as_such(tmp_path: Path, description: str, simulated: bool) -> None:
+    touch(tmp_path, "sub-01/func/sub-01_task-a_bold.nii.gz", "sub-01/eeg/sub-01_task-a_eeg.set")
+    (tmp_path / "dataset_description.json").write_text(description)
+    assert find_runs(tmp_path)[0].simulated is simulated
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="there is no folder"):
+        find_runs(tmp_path / "nowhere")
+    dataset = touch(tmp_path, "sub-01/func/sub-01_task-a_bold.nii.gz")
+    with pytest.raises(LayoutError, match="has 1 runs of BOLD and none with EEG beside it"):
+        find_runs(dataset)
+    touch(tmp_path, "sub-01/eeg/sub-01_task-a_eeg.set")
+    with pytest.raises(LayoutError, match="none of sub-02 with EEG"):
+        find_runs(dataset, subjects=["sub-02"])
+    with pytest.raises(BoldError, match=r"output-spaces MNI152NLin2009cAsym"):
+        find_runs(dataset, fmriprep=tmp_path)

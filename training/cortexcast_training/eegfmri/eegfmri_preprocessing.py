@@ -1,0 +1,249 @@
+"""From a run's files to what models read, and to what people look at: clean EEG, BOLD in MNI space, a page.
+
+    OUT/dataset_description.json
+    OUT/sub-01/ses-01/eeg/sub-01_ses-01_task-film01_run-01_desc-clean_eeg.fif
+    OUT/sub-01/ses-01/func/sub-01_ses-01_task-film01_run-01_space-MNI152_{desc-preproc_bold,desc-brain_mask}.nii.gz
+    OUT/sub-01/ses-01/func/sub-01_ses-01_task-film01_run-01_{motion,nuisance,parcels}.tsv
+    OUT/sub-01/figures/sub-01_ses-01_task-film01_run-01.html
+    OUT/runs/sub-01_film01_ses-01_run-01.run.npz
+
+The last is what `cortexcast train` reads; it is written when all else is.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
+
+from cortexcast_models.manifest import Strict
+from cortexcast_training.datasets import in_parallel
+from cortexcast_training.eegfmri.bold_file import BoldError, read_anatomy, read_bold
+from cortexcast_training.eegfmri.bold_preprocessing import PreprocessedBold, PreprocessingSettings, preprocess_bold
+from cortexcast_training.eegfmri.eeg_cleaning import CleanEeg, CleaningError, CleaningSettings, clean_eeg
+from cortexcast_training.eegfmri.eegfmri_files import RunFiles
+from cortexcast_training.eegfmri.fmriprep import read_fmriprep
+from cortexcast_training.eegfmri.motion_correction import MotionError
+from cortexcast_training.eegfmri.natview_eeg import read_eeg
+from cortexcast_training.eegfmri.normalisation import RegistrationError
+from cortexcast_training.eegfmri.nuisance import NuisanceError
+from cortexcast_training.eegfmri.parcels import parcels
+from cortexcast_training.eegfmri.pulse_removal import HeartbeatError
+from cortexcast_training.eegfmri.run_file import read_run, run_path, write_run
+from cortexcast_training.eegfmri.run_report import write_report
+from cortexcast_training.eegfmri.runs import Run, RunError, hops_at
+from cortexcast_training.eegfmri.stimulus import Stimulus, StimulusError, read_stimulus
+from cortexcast_training.eegfmri.volume_markers import VOLUME, MarkerError
+from cortexcast_training.recording import RecordingError
+from cortexcast_training.simulated_dataset import DESCRIPTION, description, write_json, write_table
+from cortexcast_training.toml_file import SettingsError
+
+RUNS = "runs"
+
+_CLEAN = "_desc-clean_eeg.fif"
+_SPACE, _BOLD, _MASK = "_space-MNI152", "_desc-preproc_bold.nii.gz", "_desc-brain_mask.nii.gz"
+Floats = NDArray[np.float64]
+
+_LEAST_KNOWN = 0.9
+"""Of the volumes, during which it must be known what was seen."""
+
+_COMMAND = "cortexcast preprocess eegfmri"
+_REFUSALS = (
+    BoldError, CleaningError, HeartbeatError, MarkerError, MotionError, NuisanceError, RecordingError,
+    RegistrationError, RunError, StimulusError,
+)  # fmt: skip
+
+
+class EegFmriSettings(Strict):
+    """How EEG and BOLD are preprocessed."""
+
+    eeg: CleaningSettings = CleaningSettings()
+    bold: PreprocessingSettings = PreprocessingSettings()
+
+
+def preprocess_all(
+    runs: Sequence[RunFiles], settings: EegFmriSettings, out: Path, say: Callable[[int], None] = lambda _: None
+) -> dict[str, str]:
+    """Preprocess those that are not yet, several at a time. What is wrong with one keeps no other from it.
+
+    Args:
+        runs: all.
+        settings: how.
+        out: where to; it is made.
+        say: hears how many are done.
+
+    Returns:
+        Why a run could not be used, by its stem.
+
+    Raises:
+        SettingsError: the folder is of other settings.
+        RecordingError: memory does not suffice.
+    """
+    _claim(out, settings, runs)
+    missing = [(files, settings, out) for files in runs if not run_path(out / RUNS, _name(files)).exists()]
+    n_held, failed = len(runs) - len(missing), {}
+    say(n_held)
+    for done, (stem, reason) in enumerate(in_parallel(_try, missing), 1):
+        if reason is not None:
+            failed[stem] = reason
+        say(n_held + done)
+    return dict(sorted(failed.items()))
+
+
+@dataclass(frozen=True)
+class PreprocessedRun:
+    """The files of a run that was preprocessed.
+
+    Attributes:
+        eeg, bold, mask, nuisance_table, run_file: as above.
+    """
+
+    eeg: Path
+    bold: Path
+    mask: Path
+    nuisance_table: Path
+    run_file: Path
+
+    def run(self) -> Run:
+        """As models see it."""
+        return read_run(self.run_file)
+
+    def nuisance(self) -> Floats:
+        """What is to be taken out of voxels, ``(n_volumes, n_regressors)``, drift apart."""
+        with self.nuisance_table.open(newline="") as table:
+            _, *rows = csv.reader(table, delimiter="\t")
+        # Where nothing was taken out, lines are empty.
+        return np.array([[float(value) for value in row] for row in rows], np.float64).reshape(len(rows), -1)
+
+
+def preprocessed_runs(out: Path) -> list[PreprocessedRun]:
+    """All that are complete, by name."""
+    found = []
+    for eeg in sorted(out.glob(f"sub-*/**/*{_CLEAN}")):
+        stem, func = eeg.name.removesuffix(_CLEAN), eeg.parents[1] / "func"
+        entities = [part for part in stem.split("_") if not part.startswith("task-")]
+        task = next((part.removeprefix("task-") for part in stem.split("_") if part.startswith("task-")), "")
+        run_file = run_path(out / RUNS, "_".join(part for part in (entities[0], task, *entities[1:]) if part))
+        if run_file.exists():
+            bold, mask = (func / f"{stem}{_SPACE}{end}" for end in (_BOLD, _MASK))
+            found.append(PreprocessedRun(eeg, bold, mask, func / f"{stem}_nuisance.tsv", run_file))
+    return found
+
+
+def preprocess_run(files: RunFiles, settings: EegFmriSettings, out: Path) -> None:
+    """Preprocess a run and write everything that comes of it.
+
+    Raises:
+        RecordingError, MarkerError, HeartbeatError, CleaningError, RunError: of the EEG.
+        BoldError, MotionError, RegistrationError, NuisanceError: of the BOLD.
+        StimulusError: of what was seen.
+    """
+    bold = _bold(files, settings.bold)
+    recording = read_eeg(files.eeg)
+    cleaned = clean_eeg(recording, len(bold.times), bold.tr_s, settings.eeg)
+    run = as_run(files, cleaned, bold)
+    folder = out / Path(*(part for part in files.stem.split("_") if part.startswith(("sub-", "ses-"))))
+    _write_eeg(folder / "eeg", files.stem, cleaned)
+    _write_bold(folder / "func", files.stem, bold)
+    figures = out / files.subject / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    write_report(figures / f"{files.stem}.html", files.stem, bold, cleaned)
+    write_run(out / RUNS, run)
+
+
+def as_run(files: RunFiles, cleaned: CleanEeg, bold: PreprocessedBold) -> Run:
+    """A run as models see it.
+
+    Raises:
+        RunError: its electrodes cannot be mapped.
+        StimulusError: what was seen is of fewer volumes than the scan.
+    """
+    power, marked = cleaned.power(files.stem), cleaned.raw.annotations
+    begin_s = marked.onset[marked.description == VOLUME][0]
+    return Run(
+        subject=files.subject,
+        film=files.task,
+        power=power,
+        bold=bold.parcels.astype(np.float32),
+        hops=hops_at(begin_s + bold.times, len(power)),
+        stimulus=_stimulus(files, len(bold.times)),
+        take=files.take,
+        late_s=float(bold.times[0]),
+        simulated=files.simulated,
+    )
+
+
+def _try(files: RunFiles, settings: EegFmriSettings, out: Path) -> tuple[str, str | None]:
+    try:
+        preprocess_run(files, settings, out)
+    except _REFUSALS as error:
+        return files.stem, str(error)
+    return files.stem, None
+
+
+def _claim(out: Path, settings: EegFmriSettings, runs: Sequence[RunFiles]) -> None:
+    """Say in the folder how its runs are preprocessed and with what, so that all are alike."""
+    stimuli = sorted({str(files.stimulus.parent.absolute()) for files in runs if files.stimulus})
+    given = {"fmriprep": any(files.preprocessed for files in runs), "stimuli": stimuli}
+    path = out / "settings.json"
+    said = json.dumps({**settings.model_dump(mode="json"), **given}, indent=1) + "\n"
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / DESCRIPTION, description("simultaneous EEG and fMRI, preprocessed", "derivative", _COMMAND))
+        path.write_text(said, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != said:
+        raise SettingsError(f"{out} holds runs that were preprocessed otherwise, see {path}: give another folder")
+
+
+def _name(files: RunFiles) -> str:
+    return "_".join(part for part in (files.subject, files.task, files.take) if part)
+
+
+def _bold(files: RunFiles, settings: PreprocessingSettings) -> PreprocessedBold:
+    if files.preprocessed:
+        return read_fmriprep(files.bold, settings.nuisance, settings.smoothing_mm)
+    return preprocess_bold(read_bold(files.bold), files.anatomy and read_anatomy(files.anatomy), settings)
+
+
+def _stimulus(files: RunFiles, n_volumes: int) -> Stimulus | None:
+    if files.stimulus is None:
+        return None
+    stimulus = read_stimulus(files.stimulus)
+    n_known = len(stimulus.embedding)
+    if n_known < _LEAST_KNOWN * n_volumes:
+        raise StimulusError(
+            f"{files.stimulus} is of {n_known} volumes and {files.stem} has {n_volumes}: give what was seen to the end"
+        )
+    # The scan runs on for some volumes when a film has ended: of these it is not known what was seen.
+    missing = max(0, n_volumes - n_known)
+    embedding = np.pad(stimulus.embedding, ((0, missing), (0, 0)), constant_values=np.nan)
+    shown = np.pad(stimulus.shown, (0, missing), constant_values=-1)
+    return replace(stimulus, embedding=embedding[:n_volumes], shown=shown[:n_volumes])
+
+
+def _write_eeg(folder: Path, stem: str, cleaned: CleanEeg) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    cleaned.raw.save(folder / f"{stem}{_CLEAN}", overwrite=True, verbose="error")
+
+
+def _write_bold(folder: Path, stem: str, bold: PreprocessedBold) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    nibabel.save(bold.volumes, folder / f"{stem}{_SPACE}{_BOLD}")
+    mask = Nifti1Image(bold.brain.astype(np.uint8), bold.volumes.affine)
+    nibabel.save(mask, folder / f"{stem}{_SPACE}{_MASK}")
+    motion = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement"]
+    rows = np.column_stack([bold.motion, bold.displacement])
+    write_table(folder / f"{stem}_motion.tsv", motion, [[f"{each:.6f}" for each in row] for row in rows])
+    columns = [f"regressor {number + 1}" for number in range(bold.nuisance.shape[1])]
+    write_table(folder / f"{stem}_nuisance.tsv", columns, [[f"{each:.6g}" for each in row] for row in bold.nuisance])
+    number = functools.partial(np.format_float_positional, precision=4)
+    courses = [[number(each) if np.isfinite(each) else "n/a" for each in row] for row in bold.parcels.T]
+    write_table(folder / f"{stem}_parcels.tsv", parcels().names, courses)

@@ -1,0 +1,105 @@
+"""Runs in files, one NumPy ``.npz`` each: what training and evaluation read, whoever prepared it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from cortexcast_training.eegfmri.bands import BANDS
+from cortexcast_training.eegfmri.parcels import parcels
+from cortexcast_training.eegfmri.runs import Run, RunError
+from cortexcast_training.eegfmri.simulator import ELECTRODES
+from cortexcast_training.eegfmri.stimulus import Stimulus
+
+SUFFIX = ".run.npz"
+
+_NAMES = ("subject", "film", "take", "late_s", "simulated")
+_REQUIRED = ("power", "bold", "hops")
+_OF_STIMULUS = ("embedding", "labels", "places", "shown")
+
+
+def run_path(folder: Path, name: str) -> Path:
+    """Where the run of this name lies in a folder of them."""
+    return folder / f"{name}{SUFFIX}"
+
+
+def write_run(folder: Path, run: Run) -> Path:
+    """Write a run into a folder of them, as a whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    arrays = {name: getattr(run, name) for name in _REQUIRED}
+    if run.visible is not None:
+        arrays["visible"] = run.visible
+    if run.stimulus is not None:
+        arrays |= {name: np.asarray(getattr(run.stimulus, name)) for name in _OF_STIMULUS}
+    path = run_path(folder, run.name)
+    fresh = path.with_suffix(".new")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with fresh.open("wb") as file:
+            np.savez(file, **{name: getattr(run, name) for name in _NAMES}, **arrays)
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise RunError(f"{path} cannot be written ({error.strerror}): is the disk full?") from None
+    return path
+
+
+def read_run(path: Path) -> Run:
+    """Read a run.
+
+    Raises:
+        RunError: there is none, or it is damaged, or of other electrodes, bands or parcels than models have.
+    """
+    try:
+        # Opened here: NumPy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            given = {name: arrays[name] for name in arrays.files}
+        run = Run(
+            subject=str(given["subject"]),
+            film=str(given["film"]),
+            power=given["power"],
+            bold=given["bold"],
+            hops=given["hops"],
+            stimulus=_stimulus(given) if "embedding" in given else None,
+            visible=given.get("visible"),
+            take=str(given["take"]),
+            late_s=float(given["late_s"]),
+            simulated=bool(given["simulated"]),
+        )
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is no run, or damaged ({error}): prepare it anew") from None
+    n_volumes = len(run.hops)
+    shapes = {
+        "power": (run.power.shape[1:], (len(ELECTRODES), len(BANDS))),
+        "bold": (run.bold.shape, (len(parcels().names), n_volumes)),
+    }
+    for name, (found, wanted) in shapes.items():
+        if found != wanted:
+            raise RunError(f"{path}: '{name}' is {found}, models have {wanted}: prepare it anew")
+    return run
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """All runs of a folder, by name.
+
+    Raises:
+        RunError: there is none, or one of them cannot be read.
+    """
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    if not paths:
+        raise RunError(f"{folder} has no *{SUFFIX}")
+    return [read_run(path) for path in paths]
+
+
+def _stimulus(given: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> Stimulus:
+    embedding, labels, places, shown = (given[name] for name in _OF_STIMULUS)
+    return Stimulus(
+        embedding.astype(np.float32), tuple(map(str, labels)), places.astype(np.float32), shown.astype(np.int64)
+    )
