@@ -20,8 +20,8 @@ from cortexcast_server.inference import load
 from cortexcast_training import benchmark, evaluate_meg
 from cortexcast_training.baselines import population
 from cortexcast_training.benchmark import BenchmarkSettings, Candidate, recorded_benchmark
+from cortexcast_training.bundle_card import CARDS, RESULTS
 from cortexcast_training.evaluate import MODEL
-from cortexcast_training.evaluate_meg import CARDS, RESULTS
 from cortexcast_training.fit import LOG
 from cortexcast_training.held_out import BAYES, NO_SHIFT, SMALL_HEADS
 from cortexcast_training.novelty import Novelty

@@ -23,7 +23,7 @@ def arguments(folder: Path, *given: str) -> argparse.Namespace:
 
 
 def read(folder: Path, *given: str) -> Recipe:
-    return read_recipe(arguments(folder, *given))
+    return read_recipe(arguments(folder, *given), Recipe)
 
 
 def test_without_any_the_recipe_is_the_files(tmp_path: Path) -> None:

@@ -169,9 +169,9 @@ def test_a_folder_without_recordings_is_one_line(tmp_path: Path, capsys: pytest.
     assert "holds no recordings" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml")), ids=str)
-def test_every_recipe_of_ours_is_valid(path: Path) -> None:
-    read_toml(path, Recipe, {})
+@pytest.mark.parametrize("name", ["meg-transformer", "quick"])
+def test_every_recipe_of_ours_is_valid(name: str) -> None:
+    read_toml(Path(__file__).parents[2] / "training" / "recipes" / f"{name}.toml", Recipe, {})
 
 
 def test_a_name_that_no_bundle_can_have_is_told_before_training(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
@@ -160,13 +159,7 @@ def _before(
 ) -> tuple[Contestants, Streaming]:
     """Fit the baselines, and time the model while no other process needs the cores."""
     say("baselines", 0, 1)
-    milliseconds = 1e3 * candidate.model.seconds()
-    streaming = Streaming(
-        windows_per_s=float(1e3 / milliseconds.mean()),
-        p50_ms=float(np.percentile(milliseconds, 50)),
-        p99_ms=float(np.percentile(milliseconds, 99)),
-        parity=candidate.model.parity(),
-    )
+    streaming = candidate.model.streaming()
     models = {name: other.model for name, other in others.items()}
     absent = candidate.model.manifest.preprocessing.absent
     return contestants(candidate.model, population, electrodes, absent, models), streaming

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 
 from cortexcast_training.card_plots import AMOUNTS, PLOTS, kind, plots
 from cortexcast_training.evaluate import BASELINE, EVOKED, MODEL, NULL
 from cortexcast_training.held_out import BAYES, OWN_WIENER, STATE_KNOWN
-from cortexcast_training.metrics import BANDS_HZ, Interval, gap_closed
+from cortexcast_training.markdown import figure, interval, percent, table
+from cortexcast_training.metrics import BANDS_HZ, gap_closed
 from cortexcast_training.results import Results
 
 CARD = "card.md"
@@ -67,34 +68,34 @@ def _markdown(results: Results, shown: Collection[str]) -> str:
     ]
     if ours.gap_closed is not None:
         parts.append(
-            f"The model closes {_percent(ours.gap_closed)} of the gap between the training subjects' FIR-Wiener filter "
+            f"The model closes {percent(ours.gap_closed)} of the gap between the training subjects' FIR-Wiener filter "
             "and the Bayes oracle, which knows each subject's own head."
         )
     parts.append("## Subject by subject\n\n" + _by_subject(results))
     parts.append("## Sensors, bands, responses\n\n" + _details(results))
-    parts += _figure(shown, "traces.png", "MEG of one subject and its estimate, with 90 % intervals", results)
-    parts += _figure(shown, "topographies.png", "Mean fields over subjects at the evoked responses", results)
+    parts += figure(shown, "traces.png", f"MEG of one subject and its estimate, with 90 % intervals, {results.data}")
+    parts += figure(shown, "topographies.png", f"Mean fields over subjects at the evoked responses, {results.data}")
     if results.decoding:
-        rows = [[source, _interval(auc)] for source, auc in results.decoding.items()]
+        rows = [[source, interval(auc)] for source, auc in results.decoding.items()]
         parts.append(
             "## Faces against scrambled faces\n\nArea under the ROC curve of single trials, by a linear discriminant "
-            "that was fitted to the other subjects.\n\n" + _table(["from", "AUC"], rows)
+            "that was fitted to the other subjects.\n\n" + table(["from", "AUC"], rows)
         )
     if results.calibration:
         parts.append("## Intervals\n\n" + _coverage(results))
-        parts += _figure(shown, "calibration.png", "How many values lie inside the intervals", results)
+        parts += figure(shown, "calibration.png", f"How many values lie inside the intervals, {results.data}")
     if results.headsets:
-        rows = [[str(h.electrodes), _interval(h.model), _interval(h.baseline)] for h in results.headsets]
-        parts.append("## Fewer electrodes\n\n" + _table(["electrodes", "model", "FIR-Wiener for these"], rows))
-        parts += _figure(shown, "headsets.png", "Explained variance by number of electrodes", results)
+        rows = [[str(h.electrodes), interval(h.model), interval(h.baseline)] for h in results.headsets]
+        parts.append("## Fewer electrodes\n\n" + table(["electrodes", "model", "FIR-Wiener for these"], rows))
+        parts += figure(shown, "headsets.png", f"Explained variance by number of electrodes, {results.data}")
     if results.shifts:
         parts.append("## Subjects unlike the training data\n\n" + _shifts(results))
     if results.own_recordings:
         parts.append("## Calibrated to a subject's own recording\n\n" + _calibrated(results))
-        parts += _figure(shown, "own_recordings.png", "Calibration curve against ridge", results)
+        parts += figure(shown, "own_recordings.png", f"Calibration curve against ridge, {results.data}")
     if results.learning:
         parts.append("## Learning curves\n\n" + _learning(results))
-        parts += _figure(shown, "learning.png", "More heads, more parameters", results)
+        parts += figure(shown, "learning.png", f"More heads, more parameters, {results.data}")
     parts.append("## Size and speed\n\n" + _speed(results))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -104,10 +105,10 @@ def _methods(results: Results) -> str:
     for name in sorted(results.methods, key=lambda name: list(_EXPLAINED).index(name)):
         method = results.methods[name]
         gap = method.gap_closed
-        closed = _percent(gap) if gap is not None and (gap.value >= 0 or name == MODEL) else ""
+        closed = percent(gap) if gap is not None and (gap.value >= 0 or name == MODEL) else ""
         shown = f"**{name}**" if name == MODEL else name
-        rows.append([shown, _interval(method.metrics["explained"]), closed, _EXPLAINED[name]])
-    return _table(["method", "explained variance", "gap closed", "what it is"], rows)
+        rows.append([shown, interval(method.metrics["explained"]), closed, _EXPLAINED[name]])
+    return table(["method", "explained variance", "gap closed", "what it is"], rows)
 
 
 def _by_subject(results: Results) -> str:
@@ -130,7 +131,7 @@ def _by_subject(results: Results) -> str:
         ["**model explains less on**", *(f"{below[name]} of {n}" if name in below else "" for name in names), ""]
     )
     columns = ["", *names, *(["gap closed"] if BAYES in explained else [])]
-    return _table(columns, [row[: len(columns)] for row in rows])
+    return table(columns, [row[: len(columns)] for row in rows])
 
 
 def _speed(results: Results) -> str:
@@ -160,18 +161,18 @@ def _details(results: Results) -> str:
         "r of the field at M170": "topography M170",
     }
     rows = [
-        [what, *(_interval(results.methods[name].metrics.get(metric)) for name in names)]
+        [what, *(interval(results.methods[name].metrics.get(metric)) for name in names)]
         for what, metric in metrics.items()
         if metric in results.methods[MODEL].metrics
     ]
-    return _table(["", *names], rows)
+    return table(["", *names], rows)
 
 
 def _coverage(results: Results) -> str:
     metrics = results.methods[MODEL].metrics
-    true = f", and {_percent(metrics['coverage'])} of the noise-free MEG" if results.data == "simulated" else ""
+    true = f", and {percent(metrics['coverage'])} of the noise-free MEG" if results.data == "simulated" else ""
     return (
-        f"90 % intervals hold {_percent(metrics['coverage recorded'])} of the MEG as recorded, sensor noise included, "
+        f"90 % intervals hold {percent(metrics['coverage recorded'])} of the MEG as recorded, sensor noise included, "
         f"which they are made for{true}."
     )
 
@@ -180,11 +181,11 @@ def _shifts(results: Results) -> str:
     rows = [
         [
             name,
-            _interval(shift.model),
-            _interval(shift.baseline),
-            _interval(shift.oracle),
+            interval(shift.model),
+            interval(shift.baseline),
+            interval(shift.oracle),
             f"{shift.worst_difference:+.3f}",
-            "" if shift.novel is None else _percent(shift.novel),
+            "" if shift.novel is None else percent(shift.novel),
         ]
         for name, shift in results.shifts.items()
     ]
@@ -201,7 +202,7 @@ def _shifts(results: Results) -> str:
         "model less FIR-Wiener, worst subject",
         "hops flagged as novel",
     ]
-    return f"{said}\n\n{_table(columns, rows)}"
+    return f"{said}\n\n{table(columns, rows)}"
 
 
 def _calibrated(results: Results) -> str:
@@ -217,15 +218,15 @@ def _calibrated(results: Results) -> str:
         rows = [
             [
                 f"{point.seconds:g} s",
-                _interval(point.model),
-                _interval(point.calibrated),
-                _interval(point.ridge),
-                "" if point.gap_closed is None else _percent(point.gap_closed),
+                interval(point.model),
+                interval(point.calibrated),
+                interval(point.ridge),
+                "" if point.gap_closed is None else percent(point.gap_closed),
                 f"{point.refused} of {point.model.n}",
             ]
             for point in curve
         ]
-        parts += [f"{kind(shift, curve)}:", _table(columns, rows)]
+        parts += [f"{kind(shift, curve)}:", table(columns, rows)]
     return "\n\n".join(parts)
 
 
@@ -233,30 +234,9 @@ def _learning(results: Results) -> str:
     rows = [
         [
             f"{point.amount:,} {AMOUNTS[point.of]}",
-            _interval(point.explained),
-            "" if point.gap_closed is None else _percent(point.gap_closed),
+            interval(point.explained),
+            "" if point.gap_closed is None else percent(point.gap_closed),
         ]
         for point in results.learning
     ]
-    return _table(["of models alike in all else", "explained variance", "gap closed"], rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _interval(interval: Interval | None) -> str:
-    if interval is None:
-        return ""
-    spread = "" if interval.ci95 is None else f" [{interval.ci95[0]:.3f}, {interval.ci95[1]:.3f}]"
-    return f"{interval.value:.3f}{spread}"
-
-
-def _percent(interval: Interval) -> str:
-    spread = "" if interval.ci95 is None else f" [{100 * interval.ci95[0]:.1f}, {100 * interval.ci95[1]:.1f}]"
-    return f"{100 * interval.value:.1f} %{spread}"
-
-
-def _figure(shown: Collection[str], name: str, caption: str, results: Results) -> list[str]:
-    return [f"![{caption}, {results.data}]({name})"] if name in shown else []
+    return table(["of models alike in all else", "explained variance", "gap closed"], rows)

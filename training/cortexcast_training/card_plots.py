@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 import mne
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from cortexcast_training.held_out import NO_SHIFT
 from cortexcast_training.leadfield import helmet, is_magnetometer
 from cortexcast_training.metrics import Interval
+from cortexcast_training.pictures import png, titled
 from cortexcast_training.results import CurvePoint, Results
 
 AMOUNTS = {"heads": "heads that were trained on", "parameters": "parameters"}
 """What a learning curve is over."""
 
-_COLOURS = 64
-
 
 def plots(results: Results) -> dict[str, bytes]:
     """PNG files by name, of those of ``PLOTS`` that the results have anything to show for."""
-    return {name: _png(draw(results)) for name, (has, draw) in PLOTS.items() if has(results)}
+    return {name: png(draw(results)) for name, (has, draw) in PLOTS.items() if has(results)}
 
 
 def kind(shift: str, curve: Sequence[CurvePoint]) -> str:
@@ -39,18 +36,7 @@ def _target(results: Results) -> str:
 
 
 def _titled(results: Results, title: str, size: tuple[float, float], n_subjects: int | None = None) -> Figure:
-    n = n_subjects or len(results.subjects)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(f"{results.model}: {title}\n({results.data}, {n} subject{'s' if n > 1 else ''})", fontsize=10)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=85)
-    # With a palette it takes a third of the bytes: the card lies in the bundle.
-    Image.open(drawn).convert("RGB").quantize(_COLOURS).save(small, "png", optimize=True)
-    return small.getvalue()
+    return titled(f"{results.model}: {title}", results.data, n_subjects or len(results.subjects), size)
 
 
 def _traces(results: Results) -> Figure:

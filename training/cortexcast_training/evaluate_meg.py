@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cortexcast_models.bundle import MANIFEST_FILE, Bundle, read_bundle, write_bundle
+from cortexcast_models.bundle import Bundle, read_bundle
 from cortexcast_training.baselines import population
 from cortexcast_training.benchmark import (
     BenchmarkSettings,
@@ -15,6 +15,7 @@ from cortexcast_training.benchmark import (
     recorded_benchmark,
     simulated_benchmark,
 )
+from cortexcast_training.bundle_card import CARDS, RESULTS, put_card, write_card
 from cortexcast_training.calibration_curve import Calibration
 from cortexcast_training.card import CARD, FILES, card
 from cortexcast_training.datasets import recorded_subjects
@@ -22,14 +23,12 @@ from cortexcast_training.fit import LOG
 from cortexcast_training.head_modes import draw_shown, head_modes
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.recording import RecordingError
-from cortexcast_training.results import Effort, Results, ResultsError, write_results
+from cortexcast_training.results import Effort, ResultsError, write_results
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.summary import headline
 from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION, WINDOWS, claim
 from cortexcast_training.trained import Trained, load_trained
 from cortexcast_training.windows import read_all
-
-RESULTS, CARDS = "evaluation.json", "card"
 
 
 def evaluate(
@@ -81,12 +80,9 @@ def evaluate(
         results = recorded_benchmark(candidate, linear, held_out, recipe.prepare, settings, command, others, say)
     write_results(folder / RESULTS, results)
     files = card(results)
-    target = folder / CARDS
-    target.mkdir(exist_ok=True)
-    for name, content in files.items():
-        (target / name).write_bytes(content)
-    _put_into(bundle, results, files)
-    return target / CARD
+    write_card(folder / CARDS, files)
+    put_card(bundle, headline(results), files, FILES)
+    return folder / CARDS / CARD
 
 
 def _candidate(folder: Path, bundle: Bundle) -> Candidate:
@@ -122,11 +118,3 @@ def _check_alike(effort: Effort, others: Mapping[str, Effort]) -> None:
                 f"{name} has {other.heads} heads and {other.parameters} parameters, the model {effort.heads} and "
                 f"{effort.parameters}: a learning curve takes runs that differ in one of them"
             )
-
-
-def _put_into(bundle: Bundle, results: Results, files: Mapping[str, bytes]) -> None:
-    """Put the card and its headline into the bundle, in place of older ones."""
-    fields = json.loads((bundle.directory / MANIFEST_FILE).read_bytes())
-    kept = fields.pop("files").keys() - FILES
-    fields["metrics"] = [metric.model_dump(mode="json", exclude_none=True) for metric in headline(results)]
-    write_bundle(bundle.directory, fields, {**{name: (bundle.directory / name).read_bytes() for name in kept}, **files})

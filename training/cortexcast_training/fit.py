@@ -62,6 +62,11 @@ class Progress:
     validation: float | None
     windows_per_s: float
 
+    def said(self) -> str:
+        """In words."""
+        validation = "" if self.validation is None else f", validation {self.validation:.3f}"
+        return f"explained {self.explained:.3f}{validation}, {self.windows_per_s:.0f} windows/s"
+
 
 @dataclass(frozen=True)
 class Fitted:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cortexcast_training.recipe import Recipe
+    from cortexcast_training.toml_file import Settings
 
 
 def add_recipe(parser: argparse.ArgumentParser, meaning: str) -> None:
@@ -19,20 +19,19 @@ def add_recipe(parser: argparse.ArgumentParser, meaning: str) -> None:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="what stands in place of the recipe's, such as fit.n_windows=140000",
+        help="what stands in place of the recipe's, such as fit.seed=1",
     )
 
 
-def read_recipe(args: argparse.Namespace) -> Recipe:
-    """The recipe.
+def read_recipe(args: argparse.Namespace, kind: type[Settings]) -> Settings:
+    """The recipe, of what ``kind`` describes.
 
     Raises:
         SettingsError: it cannot be used, or what is to stand in it is not KEY=VALUE.
     """
-    from cortexcast_training.recipe import Recipe
     from cortexcast_training.toml_file import read_toml
 
-    return read_toml(args.config, Recipe, dict(_setting(text) for text in args.set))
+    return read_toml(args.config, kind, dict(_setting(text) for text in args.set))
 
 
 def as_given(args: argparse.Namespace) -> str:

@@ -161,7 +161,7 @@ class Results(Strict):
     """What calibration to them gains, on the subjects of a shift, ``none`` being those of ``methods``."""
 
 
-def write_results(path: Path, results: Results) -> None:
+def write_results(path: Path, results: Strict) -> None:
     """Write them, as a whole or not at all."""
     fresh = path.with_suffix(".new")
     fresh.write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")

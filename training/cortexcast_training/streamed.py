@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from cortexcast_models.bundle import Arrays, Bundle, BundleError, check_golden
+from cortexcast_training.results import Streaming
 from cortexcast_training.windows import Prepared
 
 Singles = NDArray[np.float32]
@@ -123,6 +124,20 @@ class StreamedModel:
             self.infer(inputs)
             ends.append(time.thread_time())
         return np.diff(ends)[_FIRST_RUNS:]
+
+    def streaming(self) -> Streaming:
+        """How the graph runs on this machine.
+
+        Raises:
+            BundleError: it deviates by more than the manifest allows.
+        """
+        milliseconds = 1e3 * self.seconds()
+        return Streaming(
+            windows_per_s=float(1e3 / milliseconds.mean()),
+            p50_ms=float(np.percentile(milliseconds, 50)),
+            p99_ms=float(np.percentile(milliseconds, 99)),
+            parity=self.parity(),
+        )
 
     def _check(self, recording: Prepared) -> None:
         manifest = self.manifest

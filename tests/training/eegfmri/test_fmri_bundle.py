@@ -25,7 +25,12 @@ from cortexcast_training.eegfmri.simulator import ELECTRODES
 from cortexcast_training.eegfmri.vae import BOLD, EEG, N_HOPS, Decoder, Vae, VaeShape
 
 N_FEATURES, N_PARCELS = len(ELECTRODES) * len(BANDS), len(parcels().names)
-UNITS = Units(np.full(N_FEATURES, 0.5, np.float32), np.full(N_PARCELS, 1.5, np.float32), np.zeros(0, np.float32))
+UNITS = Units(
+    np.full(N_FEATURES, 0.5, np.float32),
+    np.full(N_PARCELS, 1.5, np.float32),
+    np.zeros(0, np.float32),
+    np.zeros(0, np.float32),
+)
 RATE_HZ = 250.0
 
 
@@ -38,7 +43,7 @@ def vae() -> Vae:
 @pytest.fixture(scope="module")
 def bundle(vae: Vae, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    return export_fmri(folder, FmriHop(vae, UNITS), eeg_like(len(ELECTRODES), WINDOW, offset_v=0.0), ABOUT)[0]
+    return export_fmri(folder, FmriHop(vae, UNITS), ABOUT)[0]
 
 
 def offline(vae: Vae, eeg: np.ndarray) -> np.ndarray:

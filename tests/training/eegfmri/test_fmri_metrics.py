@@ -82,3 +82,9 @@ def test_identification_is_perfect_of_the_same_and_half_by_chance(accuracy: obje
     by_chance = [accuracy(shown, normal(40, 30, seed=seed)) for seed in range(1, 30)]
     assert np.mean(by_chance) == pytest.approx(0.5, abs=0.03)
     assert 0.6 < accuracy(shown, shown + 3 * normal(40, 30, seed=1)) < 1.0
+
+
+def test_an_estimate_of_nothing_is_chance() -> None:
+    shown = np.random.default_rng(0).standard_normal((20, 8))
+    assert two_way_identification(shown, np.zeros_like(shown)) == 0.5
+    assert rank_accuracy(shown, np.zeros_like(shown)) == 0.5

@@ -67,7 +67,9 @@ def log_likelihood(vae: Vae, posterior: Gaussian, shown: Mapping[str, Tensor], s
         assert isinstance(decoder, Decoder)
         mean, log_variance = decoded[name]
         spread = (posterior.log_variance.exp() @ (decoder.linear.weight**2).T).reshape(mean.shape)
-        nats = log_variance + ((values - mean) ** 2 + spread) * torch.exp(-log_variance)
+        # What was not recorded is NaN: nothing is asked of it.
+        known = torch.isfinite(values)
+        nats = known * (log_variance + ((values.nan_to_num() - mean) ** 2 + spread) * torch.exp(-log_variance))
         total = total - 0.5 * weights[name] * nats.flatten(1).sum(dim=1).mean()
     return total
 

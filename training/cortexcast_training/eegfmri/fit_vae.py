@@ -58,7 +58,8 @@ class VaeProgress:
     Attributes:
         step, n_steps: done and in all.
         loss: of the last batch, nats.
-        explained: share of the variance of held-out subjects' BOLD that EEG alone explains; the last known.
+        explained: share of the variance of what is judged that EEG alone explains, of held-out subjects; the last
+            known.
     """
 
     step: int
@@ -66,11 +67,17 @@ class VaeProgress:
     loss: float
     explained: float | None
 
+    def said(self) -> str:
+        """In words."""
+        explained = "" if self.explained is None else f", explained {self.explained:.3f}"
+        return f"loss {self.loss:.1f}{explained}"
+
 
 def fit_vae(
     vae: Vae,
     train: Moments,
     held_out: Moments,
+    modality: str,
     settings: VaeFitSettings,
     folder: Path,
     say: Callable[[VaeProgress], None] = lambda _: None,
@@ -81,12 +88,13 @@ def fit_vae(
         vae: the net.
         train: to train on.
         held_out: of other subjects, in the units of ``train``.
+        modality: that it is judged by: ``BOLD`` or ``STIMULUS``.
         settings: how.
         folder: where logs go (JSON lines, TensorBoard).
         say: hears of every step.
 
     Returns:
-        The share of the variance of the held-out BOLD that EEG alone explains.
+        The share of the variance of that modality, held out, that EEG alone explains.
 
     Raises:
         VaeFitError: the loss is no number.
@@ -115,7 +123,7 @@ def fit_vae(
             optimiser.step()
             schedule.step()
             if step % settings.validate_every == 0 or step == n_steps:
-                explained = explained_by_eeg(vae, held_out)
+                explained = explained_by_eeg(vae, held_out, modality)
                 if explained > best:
                     best, kept = explained, copy.deepcopy(vae.state_dict())
                 entry = {"step": step, "loss": value.item(), "explained": explained}
@@ -130,15 +138,14 @@ def fit_vae(
 
 
 @torch.no_grad()
-def explained_by_eeg(vae: Vae, moments: Moments) -> float:
-    """The share of the variance of BOLD that EEG alone explains, over all parcels, each in its unit."""
+def explained_by_eeg(vae: Vae, moments: Moments, modality: str) -> float:
+    """The share of a modality's variance that EEG alone explains, over all outputs, each in its unit."""
     device = next(vae.parameters()).device
     error, power = 0.0, 0.0
-    for numbers in torch.arange(len(moments)).split(256):
-        given = moments[numbers]
-        mean = vae.decode(vae.posterior({EEG: given[EEG].to(device)}).mean)[BOLD].mean.cpu()
-        error += float(((given[BOLD] - mean) ** 2).sum())
-        power += float((given[BOLD] ** 2).sum())
+    for given in moments.batches():
+        mean = vae.estimate({EEG: given[EEG].to(device)}, modality).mean.cpu()
+        error += float(((given[modality] - mean) ** 2).nansum())
+        power += float((given[modality] ** 2).nansum())
     return 1.0 - error / power
 
 
@@ -150,4 +157,5 @@ def _masked(vae: Vae, shown: dict[str, Tensor], settings: VaeFitSettings, rng: t
         in_moment = (torch.rand((n, 1), generator=rng) < settings.masked_share) * torch.rand((n, 1), generator=rng)
         mask = torch.rand((n, size), generator=rng) < in_moment
         given[name] = vae.masked(name, shown[name], mask.float().to(shown[name].device))
+    given[BOLD] = vae.masked(BOLD, given[BOLD], given[BOLD].isnan().float())
     return given

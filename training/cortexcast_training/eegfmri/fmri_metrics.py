@@ -79,23 +79,28 @@ def two_way_identification(shown: Numbers, estimated: Numbers) -> float:
         estimated: likewise.
 
     Returns:
-        0.5 by chance.
+        0.5 by chance: what cannot be told apart is half right.
     """
     r = _similarity(shown, estimated)
     own = np.diag(r)
-    right = own[:, np.newaxis] + own > r + r.T
     pairs = np.triu_indices(len(r), 1)
-    return float(right[pairs].mean())
+    more = (own[:, np.newaxis] + own - r - r.T)[pairs]
+    return float(np.mean((more > 0) + 0.5 * (more == 0)))
 
 
 def rank_accuracy(shown: Numbers, estimated: Numbers) -> float:
     """How high the segment that was shown ranks among all, by likeness to the estimate: 1 at best, 0.5 by chance."""
     r = _similarity(shown, estimated)
-    lower = (r < np.diag(r)[np.newaxis]).sum(axis=0)
-    return float(np.mean(lower / (len(r) - 1)))
+    own = np.diag(r)
+    lower, as_high = (r < own).sum(axis=0), (r == own).sum(axis=0) - 1
+    return float(np.mean((lower + 0.5 * as_high) / (len(r) - 1)))
 
 
 def _similarity(shown: Numbers, estimated: Numbers) -> Floats:
-    """Pearson's r of each segment shown (rows) with each estimate (columns)."""
-    n = len(shown)
-    return np.asarray(np.corrcoef(shown, estimated)[:n, n:], np.float64)
+    """Pearson's r of each segment shown (rows) with each estimate (columns); zero of what is constant."""
+    scaled = []
+    for values in (shown, estimated):
+        centred = np.asarray(values, np.float64) - values.mean(axis=1, keepdims=True)
+        norm = np.linalg.norm(centred, axis=1, keepdims=True)
+        scaled.append(np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0))
+    return np.asarray(scaled[0] @ scaled[1].T, np.float64)

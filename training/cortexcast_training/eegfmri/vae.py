@@ -12,7 +12,7 @@ Sources: Kingma & Welling (2014); product of experts, Wu & Goodman, *NeurIPS* (2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -153,6 +153,22 @@ class Vae(nn.Module):
                 mean = mean.unflatten(-1, (-1, self.shape.n_features))
             decoded[name] = Gaussian(mean, decoder.log_variance)
         return decoded
+
+    def estimate(self, given: Mapping[str, Tensor], name: str) -> Gaussian:
+        """One modality given some: its noise and the doubt about the latent are in the variance."""
+        posterior = self.posterior(given)
+        mean, log_variance = self.decode(posterior.mean)[name]
+        decoder = self.decoders[name]
+        assert isinstance(decoder, Decoder)
+        doubt = (posterior.log_variance.exp() @ (decoder.linear.weight**2).T).reshape(mean.shape)
+        return Gaussian(mean, (log_variance.exp() + doubt).log())
+
+    def seeing(self, shown: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+        """Of a moment what encoders of these modalities see: the token stands for parcels that are NaN."""
+        given = {name: shown[name] for name in names}
+        return given | {
+            name: self.masked(name, given[name], given[name].isnan().float()) for name in given if name == BOLD
+        }
 
     def masked(self, name: str, values: Tensor, mask: Tensor) -> Tensor:
         """With the token where ``mask`` is one: ``(batch, N_HOPS)`` of EEG, ``(batch, n_parcels)`` of BOLD."""

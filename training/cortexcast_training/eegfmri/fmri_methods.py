@@ -1,0 +1,134 @@
+"""The autoencoder and everything that it is compared with, by name: each gives estimates for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cortexcast_training.eegfmri.fmri_baselines import RANK, alpha_power, group_mean, lagged_ridge, shifted
+from cortexcast_training.eegfmri.fmri_judge import Estimate
+from cortexcast_training.eegfmri.moments import Moments, settled
+from cortexcast_training.eegfmri.runs import HOP_S, Run
+from cortexcast_training.eegfmri.targets import Floats, Target, bold, seen
+from cortexcast_training.eegfmri.trained_vae import Product, TrainedVae
+from cortexcast_training.eegfmri.vae import BOLD, EEG, STIMULUS, binned
+
+MODEL, WITH_BOLD, NULL, RIDGE, REDUCED, ALPHA, GROUP, ZERO, CEILING = (
+    "model",
+    "model, EEG and BOLD",
+    "model, EEG of another time",
+    "lagged ridge",
+    "reduced-rank ridge",
+    "alpha power",
+    "group mean",
+    "zero",
+    "ceiling",
+)
+
+Method = Callable[[Run], Estimate]
+"""Estimates a run's settled volumes."""
+
+TARGETS: Mapping[Product, Target] = {"fmri": bold, "stimulus": seen}
+MODALITY: Mapping[Product, str] = {"fmri": BOLD, "stimulus": STIMULUS}
+"""That a product is an estimate of."""
+
+
+def truth(run: Run, product: Product) -> Floats:
+    """What is to be estimated, ``(n_volumes, n_outputs)``, of settled volumes."""
+    return TARGETS[product](run)[judged_volumes(run, product)]
+
+
+def judged_volumes(run: Run, product: Product) -> NDArray[np.int64]:
+    """The volumes of a run that are estimated and judged."""
+    return settled(run, with_stimulus=product == "stimulus")
+
+
+def autoencoder(trained: TrainedVae, given: Sequence[str] = (EEG,)) -> Method:
+    """What the net makes of these modalities."""
+    name, units = MODALITY[trained.product], trained.units
+    unit, middle = (units.bold, 0.0) if name == BOLD else (units.embedding, units.embedding_mean)
+
+    @torch.no_grad()
+    def estimate(run: Run) -> Estimate:
+        moments = Moments([run], trained.units)
+        batches = [trained.vae.estimate(trained.vae.seeing(some, given), name) for some in moments.batches()]
+        mean, log_variance = (torch.cat(parts).double().numpy() for parts in zip(*batches, strict=True))
+        return Estimate(np.asarray(middle + mean * unit, np.float64), np.exp(0.5 * log_variance) * unit)
+
+    return estimate
+
+
+def methods(
+    trained: TrainedVae,
+    train: Sequence[Run],
+    validation: Sequence[Run],
+    judged: Sequence[Run],
+    others: Sequence[Run],
+) -> dict[str, Method]:
+    """All of them, fitted to the training runs.
+
+    Args:
+        trained: the model.
+        train: the runs that it was trained on, and
+        validation: those that told when it was best.
+        judged: those that it is judged on.
+        others: all runs that there are, for the mean of those who watched the same film.
+    """
+    product = trained.product
+    target = TARGETS[product]
+    ridge, reduced = lagged_ridge(train, validation, target, (None, RANK))
+    model = autoencoder(trained)
+    found = {
+        ZERO: lambda run: Estimate(np.zeros_like(truth(run, product))),
+        RIDGE: _of_volumes(ridge, product),
+        REDUCED: _of_volumes(reduced, product),
+        MODEL: model,
+        NULL: lambda run: model(at_another_time(run)),
+        WITH_BOLD: autoencoder(trained, (EEG, BOLD)),
+    }
+    if product == "fmri":
+        found[GROUP] = _of_volumes(lambda run: group_mean(run, others), product)
+        found[ALPHA] = _of_volumes(alpha_power(train), product)
+        if all(run.visible is not None for run in judged):
+            found[CEILING] = _of_volumes(_visible, product)
+    return found
+
+
+@torch.no_grad()
+def reconstructions(trained: TrainedVae, run: Run) -> dict[str, float]:
+    """The share of the variance of each modality that the net gives back, by what it sees, such as ``eeg from bold``.
+
+    EEG is that of the last 20 s, second by second. All is in units of the training data.
+    """
+    moments = Moments([run], trained.units)
+    known = trained.vae.modalities
+    error = dict.fromkeys(((name, given) for given in (*((one,) for one in known), known) for name in known), 0.0)
+    power = dict.fromkeys(known, 0.0)
+    for some in moments.batches():
+        targets = {**some, EEG: binned(some[EEG])}
+        for name in known:
+            power[name] += float((targets[name] ** 2).nansum())
+        for name, given in error:
+            mean = trained.vae.estimate(trained.vae.seeing(some, given), name).mean
+            error[name, given] += float(((targets[name] - mean) ** 2).nansum())
+    return {
+        f"{name} from {'all' if given == known else given[0]}": 1 - value / power[name]
+        for (name, given), value in error.items()
+    }
+
+
+def at_another_time(run: Run) -> Run:
+    """A run whose EEG is that of half a run later."""
+    return shifted(run, len(run.power) // 2 * HOP_S)
+
+
+def _visible(run: Run) -> Floats:
+    assert run.visible is not None
+    return np.asarray(run.visible.T, np.float64)
+
+
+def _of_volumes(method: Callable[[Run], Floats], product: Product) -> Method:
+    return lambda run: Estimate(method(run)[judged_volumes(run, product)])
