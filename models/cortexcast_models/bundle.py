@@ -23,8 +23,10 @@ from cortexcast_models.manifest import Manifest, Tensor
 
 MANIFEST_FILE = "manifest.json"
 SHIPPED = Path(__file__).parent / "bundles"
-DEFAULT = "meg-transformer"
-"""The shipped bundle that is run where none is named."""
+DEFAULTS = {"meg": "meg-transformer", "fmri": "fmri-vae", "stimulus": "stimulus-vae"}
+"""The shipped bundle of each product that is run where none is named."""
+
+DEFAULT = DEFAULTS["meg"]
 
 Arrays = Mapping[str, NDArray[np.float32]]
 Infer = Callable[[Arrays], Arrays]
