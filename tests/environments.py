@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,11 +34,20 @@ class Environment:
         theirs = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         return {**theirs, "PATH": f"{self.bin}:{os.environ['PATH']}", **self.variables}
 
-    def install(self, requirement: str) -> None:
+    def install(self, *requirements: str) -> None:
         """Install with the versions of constraints.txt; this environment needs no pip of its own."""
         pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(self.bin / "python"), "install", "--no-compile"]
-        completed = self.run(*pip, "--constraint", str(ROOT / "constraints.txt"), requirement)
+        completed = self.run(*pip, "--constraint", str(ROOT / "constraints.txt"), *requirements)
         assert completed.returncode == 0, completed.stderr
+
+    def link(self, distributions: Iterable[Distribution]) -> None:
+        """Have what the tests' own environment has of these: installing it anew takes minutes."""
+        packages = Path(self.python("import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+        for each in distributions:
+            for top in {file.parts[0] for file in each.files or () if not file.parts[0].startswith("..")}:
+                here = packages / top
+                if top != "__pycache__" and not here.exists():
+                    here.symlink_to(Path(str(each.locate_file(top))))
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end, away from the source tree."""
@@ -46,6 +60,28 @@ class Environment:
         completed = self.run("python", "-c", code)
         assert completed.returncode == 0, completed.stderr
         return completed.stdout
+
+
+def needed(extra: str) -> list[Distribution]:
+    """The distributions that cortexcast with an extra needs, as their metadata say; not cortexcast itself."""
+    found: dict[str, Distribution] = {}
+    looked: set[tuple[str, str]] = set()
+
+    def look(name: str, extra: str) -> None:
+        key = canonicalize_name(name)
+        if (key, extra) in looked:
+            return
+        looked.add((key, extra))
+        found[key] = distribution(name)
+        for text in found[key].requires or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                for wanted in {"", *requirement.extras}:
+                    look(requirement.name, wanted)
+
+    look("cortexcast", "")
+    look("cortexcast", extra)
+    return [each for name, each in found.items() if name != "cortexcast"]
 
 
 def new_environment(directory: Path, *, with_pip: bool = False) -> Environment:

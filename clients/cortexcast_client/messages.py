@@ -19,9 +19,10 @@ class Channel:
 
     Attributes:
         name: as ``MEG0113`` or ``Cz``.
-        type: ``eeg``, ``mag`` or ``grad``.
-        unit: ``V``, ``T`` or ``T/m``.
-        location: in metres: 3 numbers (head coordinates), FIFF's 12 (device coordinates), or none if unknown.
+        type: ``eeg``, ``mag``, ``grad``, ``bold``, ``embedding`` or ``label``.
+        unit: ``V``, ``T``, ``T/m``, ``%``, or ``1`` of what has none.
+        location: in metres: 3 numbers (head coordinates; of ``bold`` MNI's), FIFF's 12 (device coordinates), or none if
+            unknown.
     """
 
     name: str
@@ -83,6 +84,15 @@ class Product:
         n_samples: int = frame.data.shape[1]
         newest = frame.t0 + (n_samples - 1) / self.rate_hz + self.delay_s
         return unix_now - (newest + clock_offset)
+
+    def ranked_labels(self, frame: Frame) -> list[tuple[str, float]]:
+        """What is likeliest to have been seen at the frame's last sample, and how probable, the likeliest first.
+
+        Empty for a product that has no labels, and where nothing is known.
+        """
+        last = frame.data[:, -1]
+        rows = [row for row, channel in enumerate(self.channels) if channel.type == "label" and np.isfinite(last[row])]
+        return sorted(((self.channels[row].name, float(last[row])) for row in rows), key=lambda each: -each[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def as_text(record: Record) -> str:
 
 def _row_text(row: Record) -> str:
     parts = [
-        f"{row['product']:<4} {row['stream']} ({row['session']})",
+        f"{row['product']:<8} {row['stream']} ({row['session']})",
         str(row["state"] or "state not known yet"),
         f"{row['frames_per_s']:.1f} frames/s",
         f"{row['samples_per_s']:.0f} samples/s",

@@ -22,6 +22,8 @@ from cortexcast_client.wire import Frame
 
 INTERVAL_S = 1.0
 
+_PRODUCTS = ("eeg", "meg", "fmri", "stimulus")
+
 Show = Callable[[Record], None]
 
 
@@ -32,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--product",
         action="append",
         metavar="NAME",
-        help="eeg, meg or meg_recorded; may be repeated (default: eeg, meg)",
+        help=f"one of these, or meg_recorded; may be repeated (default: {', '.join(_PRODUCTS)}, as far as served)",
     )
     parser.add_argument("--session", metavar="ID", help="one session of the daemon's (default: all)")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after S seconds (default: Ctrl-C)")
@@ -56,7 +58,7 @@ def main(args: Namespace) -> int:
 
 async def _watch(args: Namespace, tally: Tally, show: Show) -> None:
     url = args.url if args.format == "binary" else f"{args.url}?format=json"
-    names = args.product or ["eeg", "meg"]
+    names = args.product or list(_PRODUCTS)
     async with AsyncConnection(url, names, session=args.session) as connection:
         tasks = {
             asyncio.create_task(_count(connection, tally, show)),

@@ -61,11 +61,11 @@ class Frame:
     """One hop of one product.
 
     Attributes:
-        product: ``eeg``, ``meg`` or ``meg_recorded``.
+        product: ``eeg``, ``meg``, ``fmri``, ``stimulus`` or ``meg_recorded``.
         sequence: counts the product's frames in its session, from 0.
         first_sample: index of the first sample, counted at the product's rate from the session's start.
         t0: time of the first sample in seconds of the LSL clock: when the brain did it, not when it was computed.
-        data: float32 ``(n_channels, n_samples)`` in SI units (V, T, T/m).
+        data: float32 ``(n_channels, n_samples)`` in the channels' units (V, T, T/m; % of BOLD).
         std: float32 ``(n_channels,)``, the estimate's standard deviation in the same units, or None.
         flags: provenance and trust.
         dropped: frames of this product that this subscriber did not get, so far.

@@ -6,10 +6,10 @@ import asyncio
 from importlib.metadata import version
 
 from fastapi import FastAPI, WebSocket
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from cortexcast_models.bundle import read_bundle, shipped_bundles
+from cortexcast_models.bundle import Bundle, read_bundle, shipped_bundles
 from cortexcast_server.daemon import Daemon, UnknownSessionError
 from cortexcast_server.http_errors import add_error_handlers
 from cortexcast_server.lsl_streams import Query, resolve
@@ -20,8 +20,14 @@ from cortexcast_server.session import Session
 from cortexcast_server.signal import SignalError
 from cortexcast_server.websocket import serve_client
 
+
+class UnknownModelError(Exception):
+    """There is no model of fMRI of that name."""
+
+
 _ERRORS = {
     **REPLAY_ERRORS,
+    UnknownModelError: (404, "unknown_model"),
     UnknownSessionError: (404, "unknown_session"),
     SignalError: (422, "unusable_stream"),
 }
@@ -132,17 +138,25 @@ def create_app(daemon: Daemon) -> FastAPI:
     @app.get("/api/v1/models")
     async def list_models() -> list[ModelSummary]:
         """The shipped bundles, and those in use."""
-        bundles = {bundle.digest: bundle for bundle in map(read_bundle, shipped_bundles())}
-        in_use = {model.bundle.digest: model.bundle for model in daemon.models}
+        in_use = {model.bundle.digest for model in daemon.models}
         return [
             ModelSummary(
                 **{field: getattr(bundle.manifest, field) for field in ("name", "version", "product", "trained_on")},
                 description=bundle.manifest.description,
-                digest=digest,
-                in_use=digest in in_use,
+                digest=bundle.digest,
+                in_use=bundle.digest in in_use,
             )
-            for digest, bundle in {**bundles, **in_use}.items()
+            for bundle in _bundles(daemon)
         ]
+
+    @app.get("/api/v1/models/{name}/parcels.nii.gz")
+    async def show_parcels(name: str) -> FileResponse:
+        """A NIfTI in MNI space: at each voxel the number of its channel of fMRI, from one on, or zero."""
+        for bundle in _bundles(daemon):
+            if bundle.manifest.name == name and bundle.manifest.parcels_file is not None:
+                return FileResponse(bundle.directory / bundle.manifest.parcels_file, media_type="application/gzip")
+        known = [bundle.manifest.name for bundle in _bundles(daemon) if bundle.manifest.parcels_file is not None]
+        raise UnknownModelError(f"no model of fMRI is called {name!r}: there are {', '.join(known) or 'none'}")
 
     app.include_router(replay_router(daemon.replays))
 
@@ -151,6 +165,13 @@ def create_app(daemon: Daemon) -> FastAPI:
         await serve_client(socket, daemon)
 
     return app
+
+
+def _bundles(daemon: Daemon) -> list[Bundle]:
+    """Those in use, then the shipped ones."""
+    in_use = {model.bundle.digest: model.bundle for model in daemon.models}
+    shipped = {bundle.digest: bundle for bundle in map(read_bundle, shipped_bundles())}
+    return list({**in_use, **shipped}.values())
 
 
 def _session_info(session: Session) -> SessionInfo:

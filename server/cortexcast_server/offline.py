@@ -146,15 +146,31 @@ def save(raw: mne.io.RawArray, out: Path, split_size: str = "2GB") -> None:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from None
 
 
-def check_output(out: Path, source: Path, *, overwrite: bool) -> None:
+_ENDINGS = {
+    "meg": ("*_raw.fif, as MNE expects of raw data", ("_raw.fif",)),
+    "fmri": ("*.nii.gz or *.nii", (".nii.gz", ".nii")),
+    "stimulus": ("*.tsv", (".tsv",)),
+    "table": ("*.tsv", (".tsv",)),
+}
+"""By what is written: names of files that readers take for it."""
+
+
+def check_output(out: Path, source: Path, kind: str, *, overwrite: bool) -> None:
     """Find out before the work whether its result can be kept.
 
+    Args:
+        out: where to.
+        source: the recording.
+        kind: a product, or ``table``.
+        overwrite: whether a file that is there already is replaced.
+
     Raises:
-        OutputError: a name that MNE would not read back, a folder that is missing, the recording itself, a file that
-            is there already.
+        OutputError: a name that no program would read, a folder that is missing, the recording itself, a file that is
+            there already.
     """
-    if not out.name.endswith("_raw.fif"):
-        raise OutputError(f"{out}: name the output *_raw.fif, as MNE expects of raw data")
+    names, endings = _ENDINGS[kind]
+    if not out.name.endswith(endings):
+        raise OutputError(f"{out}: name the output {names}")
     if not out.parent.is_dir():
         raise OutputError(f"{out.parent} is not a folder: make it first")
     if out.exists() and source.exists() and out.samefile(source):

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from cortexcast_models.bundle import DEFAULT
+from cortexcast_models.bundle import DEFAULTS
 from cortexcast_server.hub import Limits
 from cortexcast_server.lsl_streams import Query
 
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     )
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     models: Annotated[tuple[str, ...], NoDecode] = Field(
-        (DEFAULT,),
+        tuple(DEFAULTS.values()),
         min_length=1,
         description="bundles, of a product each: shipped ones by name, or folders; in the variable with commas between",
     )

@@ -11,7 +11,7 @@ from client.peer import FRAME, PRODUCT, hello, make_frame, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortexcast_client import Agreement, DaemonError, Frame, Marker, ProtocolError, Status
+from cortexcast_client import Agreement, Channel, DaemonError, Frame, Marker, Product, ProtocolError, Status
 from cortexcast_client.protocol import ClientProtocol
 from cortexcast_client.wire import SUBPROTOCOL, encode, to_json
 from cortexcast_server import protocol as server
@@ -243,3 +243,17 @@ def test_a_greeting_must_come_first_and_be_whole(message: str, complaint: str) -
 def test_products_must_be_a_list_of_names(products: Any) -> None:
     with pytest.raises(ValueError, match="give a list of names"):
         ClientProtocol(products)
+
+
+def test_labels_are_ranked_by_how_probable_they_are() -> None:
+    channels = (
+        Channel("dimension 1", "embedding", "1", ()),
+        *(Channel(name, "label", "1", ()) for name in ("face", "sea", "fire")),
+    )
+    product = Product(0, "s", "cap", "stimulus", 4.0, 1, 0.0, channels, None, replayed=False)
+
+    def frame(*values: float) -> Frame:
+        return Frame("stimulus", 0, 0, 0.0, np.array(values, np.float32)[:, np.newaxis])
+
+    assert [name for name, _ in product.ranked_labels(frame(9.0, 0.2, 0.5, 0.3))] == ["sea", "fire", "face"]
+    assert product.ranked_labels(frame(*[np.nan] * 4)) == []

@@ -87,7 +87,7 @@ def test_records_read_well_on_a_terminal() -> None:
         "marker 'go' at 100.2400 s, meg sample 60"
     )
     assert as_text(tally.summary(1.0, [MEG])) == (
-        "meg  headset (cap)  stalled  1.0 frames/s  25 samples/s  latency p50 5.0 ms, p99 5.0 ms  "
+        "meg      headset (cap)  stalled  1.0 frames/s  25 samples/s  latency p50 5.0 ms, p99 5.0 ms  "
         "lost 0  dropped 0  REPLAYED  bad Cz Pz"
     )
     assert as_text(tally.summary(1.0, [])) == "no product on offer yet"
@@ -112,7 +112,7 @@ def watch(url: str, *options: str) -> list[Record]:
 @pytest.mark.parametrize("frame_format", ["binary", "json"])
 def test_watch_prints_events_as_they_come_and_the_totals_last(frame_format: str) -> None:
     def script(client: Client) -> None:
-        assert client.greet()["products"] == ["eeg", "meg"]
+        assert client.greet()["products"] == ["eeg", "meg", "fmri", "stimulus"]
         client.give(0, 1, 3)
         client.tell(MARKER)
         client.tell(status())

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daemon import Daemon, run, running
 from docs.pages import README, code_blocks, shell_lines
+from docs.readers import ADDRESS, assert_prints
 
-from cortexcast_models.bundle import DEFAULT, read_bundle
+from cortexcast_models.bundle import DEFAULT, DEFAULTS, read_bundle
 from cortexcast_server.simulated_recording import simulate
 
 RECORDING = "recording_raw.fif"
-ADDRESS = "127.0.0.1:8765"
-"""As the README has it, where a daemon listens by default; the tests' daemon takes a free port."""
-
 PYTHON = code_blocks(README, "python")
 COMMANDS = shell_lines(README, "cortexcast")
 PRINTED = [
@@ -55,25 +49,7 @@ def daemon(folder: Path) -> Iterator[Daemon]:
     ids=["subscribe", "MNE-LSL"],
 )
 def test_python_blocks_print_what_they_promise(daemon: Daemon, block: str, lines: list[str]) -> None:
-    address = daemon.url.removeprefix("ws://").removesuffix("/ws")
-    reader = subprocess.Popen(
-        [sys.executable, "-c", block.replace(ADDRESS, address)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    wanted = list(lines)
-    with reader:
-        assert reader.stdout is not None
-        try:
-            for line in reader.stdout:
-                if re.search(wanted[0], line):
-                    wanted.pop(0)
-                if not wanted:
-                    break
-        finally:
-            reader.kill()
-    assert not wanted
+    assert_prints(block, lines, daemon)
 
 
 def test_the_subscriber_names_the_default_address() -> None:
@@ -86,6 +62,17 @@ def test_commands_that_end_succeed(daemon: Daemon, folder: Path, arguments: list
     assert done.returncode == 0, done.stdout + done.stderr
     if "--out" in arguments:
         assert (folder / arguments[arguments.index("--out") + 1]).is_file()
+
+
+def test_the_numbers_of_fmri_are_those_of_the_shipped_bundles() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    fmri, stimulus = (
+        {metric.name.split(":")[0]: metric.value for metric in read_bundle(DEFAULTS[product]).manifest.metrics}
+        for product in ("fmri", "stimulus")
+    )
+    assert f"with its BOLD by {fmri['r, mean over outputs, by model']:.3f} on average" in text
+    assert f"{100 * fmri['share of the ceiling']:.1f} % of what electrodes" in text
+    assert f"told in {100 * stimulus['two-way identification']:.1f} % of cases" in text
 
 
 def test_every_short_command_is_run() -> None:

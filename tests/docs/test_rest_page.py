@@ -43,6 +43,7 @@ def test_every_error_has_its_code_and_status(daemon: Daemon, recording: str) -> 
         ("unusable_stream", "POST", "/api/v1/sessions", {"name": "none", "wait_s": 0}),
         ("unknown_session", "GET", "/api/v1/sessions/none", None),
         ("unknown_session", "DELETE", "/api/v1/sessions/none", None),
+        ("unknown_model", "GET", "/api/v1/models/small/parcels.nii.gz", None),
         ("unusable_recording", "POST", "/api/v1/replays", {"file": "none.fif"}),
         ("not_possible", "POST", "/api/v1/replays", {"file": recording, "speed": 0}),
         ("not_possible", "POST", "/api/v1/replays", {"file": recording, "start": 60}),

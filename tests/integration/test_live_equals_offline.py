@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import mne
+import nibabel
 import numpy as np
 import pytest
 from daemon import run, running
 from factories import CAP, eeg_like
+from nilearn.datasets import load_mni152_gm_mask
+from nilearn.maskers import NiftiLabelsMasker
 from numpy.typing import NDArray
 
 from cortexcast_client import Connection, Frame, Marker
+from cortexcast_models.bundle import DEFAULTS, read_bundle
+from cortexcast_server.simulated_recording import simulate
 
 
 def write_counting_fif(path: Path, rate_hz: float, duration_s: float) -> Path:
@@ -61,3 +66,39 @@ def test_live_frames_equal_those_of_a_run(tmp_path: Path, rate_hz: float) -> Non
     np.testing.assert_array_equal(live, offline[:, : live.shape[1]].astype(np.float32))
     steps = np.diff([frame.t0 for frame in frames["meg"]])
     np.testing.assert_allclose(steps, 0.04, atol=1e-6)
+
+
+def test_what_comes_once_a_hop_equals_that_of_a_run_too(tmp_path: Path) -> None:
+    """A simulated subject's EEG, by the shipped models, all three at once."""
+    file = tmp_path / "subject_raw.fif"
+    simulate(file, duration_s=16.0)
+    tables = {}
+    for product, ending in (("fmri", ".nii.gz"), ("stimulus", ".tsv")):
+        done = run("run", file, "--product", product, "--out", tmp_path / f"{product}{ending}")
+        assert done.returncode == 0, done.stderr
+        for kind in ("", "_std"):
+            tables[product + kind] = np.genfromtxt(tmp_path / f"{product}{kind}.tsv", delimiter="\t", skip_header=1)
+
+    with running("--replay", file, "--wait", "10") as daemon:
+        frames, _ = collect(daemon.url, ["meg", "fmri", "stimulus"], 40)
+    for product in ("fmri", "stimulus"):
+        received, values = frames[product], tables[product][:, 1:]
+        live = joined(received).T
+        assert np.abs(live).max() > 0
+        np.testing.assert_allclose(live, values[: len(live)], rtol=1e-4, atol=1e-6)
+        std = np.array([frame.std for frame in received])
+        np.testing.assert_allclose(std, tables[f"{product}_std"][: len(std), 1:], rtol=1e-4)
+        np.testing.assert_allclose(np.diff([frame.t0 for frame in received]), 0.25, atol=1e-4)
+
+    # Viewers and nilearn read the volumes in place.
+    volumes = nibabel.load(tmp_path / "fmri.nii.gz")
+    assert volumes.shape[3] == 16
+    fetched = load_mni152_gm_mask(resolution=4)
+    assert np.allclose(volumes.affine, fetched.affine)
+    masker = NiftiLabelsMasker(
+        read_bundle(DEFAULTS["fmri"]).directory / "parcels.nii.gz", standardize=None, keep_masked_labels=False
+    )
+    means = masker.fit_transform(volumes)
+    per_second = tables["fmri"][: 4 * len(means), 1:].reshape(len(means), 4, -1).mean(axis=1)
+    assert means.shape[1] > 290
+    assert np.median([np.abs(per_second - column[:, np.newaxis]).max(axis=0).min() for column in means.T]) < 1e-3

@@ -10,7 +10,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from environments import ROOT, Environment, new_environment
+from environments import ROOT, Environment, needed, new_environment
 
 from cortexcast_models.bundle import shipped_bundles
 
@@ -72,8 +72,13 @@ def extra(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def environment(extra: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """What an extra brings: installed where that is quick, else as the metadata say; the image's test installs one."""
     environment = new_environment(tmp_path_factory.mktemp("environment"))
-    environment.install(f"{wheel}[{extra}]" if extra else str(wheel))
+    if extra:
+        environment.link(needed(extra))
+        environment.install("--no-deps", str(wheel))
+    else:
+        environment.install(str(wheel))
     return environment
 
 

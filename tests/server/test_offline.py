@@ -137,7 +137,7 @@ def test_the_recording_itself_is_never_the_output(tmp_path: Path, link: str) -> 
     elif link == "hard link":
         out.hardlink_to(source)
     with pytest.raises(OutputError, match="is the recording itself: choose another name"):
-        check_output(out, source, overwrite=True)
+        check_output(out, source, "meg", overwrite=True)
 
 
 def test_the_command_does_not_overwrite_the_recording(tmp_path: Path) -> None:

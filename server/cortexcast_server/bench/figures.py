@@ -13,6 +13,9 @@ RATIO_TARGET = 1.5
 TAIL_TARGET_MS = 5.0
 READY_TARGET_S = 3.0
 IMPORT_TARGET_S = 0.3
+HOP_TARGET_MS = 2.0
+BESIDE_TARGET = 1.1
+"""How much longer the path of MEG may take while other products are served too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Results:
         composed: the parts in one process: from the push of the sample to the decoded frame, without engine and hub.
         path_websocket: from the push of the EEG sample that completes a hop to its MEG frame, decoded by a client,
         path_lsl: to the last of its samples, pulled from the MEG outlet.
+        other_hops: one hop of each model of another product, by name.
+        path_beside: as ``path_websocket``, while these are served too; None where there are none.
         frames_lost: by the client, of all.
         cpu_s_per_s: processor time of the daemon per second of signal, with one client and one reader of the outlet.
         stalled_mib: growth of the daemon's resident memory while a second client never read,
@@ -72,6 +77,8 @@ class Results:
     composed: Latency
     path_websocket: Latency
     path_lsl: Latency
+    other_hops: Mapping[str, Latency]
+    path_beside: Latency | None
     frames_lost: int
     cpu_s_per_s: float
     stalled_mib: float
@@ -102,11 +109,19 @@ class Results:
             Target("to the client: p99 - floor p50", to_client.p99_ms - self.floor_websocket_ms, TAIL_TARGET_MS, "ms"),
             Target("to the outlet: p50 / floor", to_outlet.p50_ms / self.floor_lsl_ms, RATIO_TARGET, "×"),
             Target("to the outlet: p99 - floor p50", to_outlet.p99_ms - self.floor_lsl_ms, TAIL_TARGET_MS, "ms"),
+            *self._beside(),
             Target("serve to /readyz", self.ready_s, READY_TARGET_S, "s"),
             Target("import cortexcast_client", self.import_s, IMPORT_TARGET_S, "s"),
             Target("frames lost", self.frames_lost, 0, ""),
             Target("frames lost beside a stalled client", self.stalled_frames_lost, 0, ""),
         )
+
+    def _beside(self) -> Iterator[Target]:
+        if self.path_beside is not None:
+            ratio = self.path_beside.p50_ms / self.path_websocket.p50_ms
+            yield Target("beside other products: p50 / alone", ratio, BESIDE_TARGET, "×")
+        for name, hop in self.other_hops.items():
+            yield Target(f"one hop of {name}: p50", hop.p50_ms, HOP_TARGET_MS, "ms")
 
     def as_json(self) -> dict[str, Any]:
         """Everything measured and what follows from it, as a JSON object."""
@@ -124,7 +139,10 @@ def as_text(results: Results) -> str:
         "parts   EEG push to client, in one process": results.composed,
         "path    EEG push to client": results.path_websocket,
         "path    EEG push to pull from MEG outlet": results.path_lsl,
+        **{f"beside  one hop of {name}": hop for name, hop in results.other_hops.items()},
     }
+    if results.path_beside is not None:
+        rows["beside  EEG push to client"] = results.path_beside
     lines = [f"{'':42}{'p50':>9}{'p99':>9}{'n':>7}"]
     lines += [f"{name:42}{row.p50_ms:6.2f} ms{row.p99_ms:6.2f} ms{row.n:7}" for name, row in rows.items()]
     lines += [

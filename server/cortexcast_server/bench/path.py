@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,11 +39,13 @@ class Path:
     stalled_frames_lost: int
 
 
-def measure(model: str, stream: Stream, expected: list[Frame], completed_by: NDArray[np.int_], n_alone: int) -> Path:
-    """Serve a headset and time every frame.
+def measure(
+    models: Sequence[str], stream: Stream, expected: list[Frame], completed_by: NDArray[np.int_], n_alone: int
+) -> Path:
+    """Serve a headset and time every frame of MEG.
 
     Args:
-        model: the bundle's folder.
+        models: the bundles' folders, that of MEG among them.
         stream: the headset.
         expected: the frames that come of it, and
         completed_by: which sample each of them waits for; both as ``step_through`` gives them.
@@ -51,11 +54,12 @@ def measure(model: str, stream: Stream, expected: list[Frame], completed_by: NDA
     Raises:
         BenchError: the daemon stopped, or gave other frames than expected.
     """
+    flags = [flag for model in models for flag in ("--model", model)]
     n_chunks = int(stream.pushed(completed_by[-1:])[0]) + 1
     hop = expected[0].data.shape[1]
     with (
         peer(lsl.send, stream, n_chunks) as sender,
-        serving("--model", model, "--source-id", stream.source_id, "--wait", "10") as daemon,
+        serving(*flags, "--source-id", stream.source_id, "--wait", "10") as daemon,
     ):
         answer(sender)
         outlet = f"{OUTLET_SOURCE}{daemon.wait_for_session()}:{MEG}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -27,11 +28,12 @@ _FLOOR_SHARE, _STALLED_SHARE = 0.5, 0.75
 _N_STARTS = 3
 
 
-def run(bundle: Bundle, seconds: float, say: Callable[[str], None]) -> Results:
+def run(bundle: Bundle, others: Sequence[Bundle], seconds: float, say: Callable[[str], None]) -> Results:
     """Measure everything.
 
     Args:
-        bundle: the model.
+        bundle: the model of MEG.
+        others: of other products, that are served beside it in a second run of the path; none leaves that out.
         seconds: of the whole path; each piece of the floor takes half as long, the stalled client three quarters.
         say: hears what is measured next.
 
@@ -65,7 +67,20 @@ def run(bundle: Bundle, seconds: float, say: Callable[[str], None]) -> Results:
     together = settled(composed.measure(model, eeg, frames[0], completed_by[:n]))
 
     say(f"the path, {len(frames) * hop_s:.0f} s, the last {n_stalled * hop_s:.0f} s beside a client that never reads")
-    whole = path.measure(model, eeg, frames, completed_by, n_settle + n_path)
+    whole = path.measure([model], eeg, frames, completed_by, n_settle + n_path)
+    hops, beside = {}, None
+    for other in others:
+        name, period_s = other.manifest.name, other.manifest.hop / other.manifest.rate_hz
+        say(f"one hop of {name}, {seconds * _FLOOR_SHARE:.0f} s")
+        n_hops = max(1, round(seconds * _FLOOR_SHARE / period_s))
+        hops[name] = latency(alone(golden_hop(other, inference.load(other)), period_s, n_hops))
+    if others:
+        # The stalled client's part is as short as can be: what counts is over by then.
+        n_all = n_settle + n_path + 1
+        say(f"the path beside {', '.join(hops)}, {n_all * hop_s:.0f} s")
+        models = [model, *(str(other.directory.resolve()) for other in others)]
+        again = path.measure(models, _anew(eeg), frames[:n_all], completed_by[:n_all], n_all - 1)
+        beside = settled(again.to_client)
     return Results(
         lsl_eeg=lsl_eeg,
         lsl_meg=lsl_meg,
@@ -74,6 +89,8 @@ def run(bundle: Bundle, seconds: float, say: Callable[[str], None]) -> Results:
         composed=together,
         path_websocket=settled(whole.to_client),
         path_lsl=settled(whole.to_outlet),
+        other_hops=hops,
+        path_beside=beside,
         frames_lost=whole.frames_lost,
         cpu_s_per_s=whole.cpu_s / ((n_settle + n_path) * hop_s),
         stalled_mib=whole.stalled_mib,
@@ -81,6 +98,11 @@ def run(bundle: Bundle, seconds: float, say: Callable[[str], None]) -> Results:
         ready_s=ready,
         import_s=imported,
     )
+
+
+def _anew(eeg: Stream) -> Stream:
+    """The same signal as a stream of its own."""
+    return replace(eeg, source_id=f"cortexcast-bench:{secrets.token_hex(4)}")
 
 
 def _as_outlet(manifest: Manifest) -> Stream:

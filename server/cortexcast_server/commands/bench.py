@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cortexcast_models.bundle import DEFAULT, Bundle, read_bundle
+from cortexcast_models.bundle import DEFAULT, DEFAULTS, Bundle, read_bundle
 from cortexcast_server.bench.figures import as_text, compare
 from cortexcast_server.bench.headset import CHUNK, N_CHANNELS, RATE_HZ
 from cortexcast_server.bench.machine import describe
@@ -22,6 +22,7 @@ from cortexcast_server.lsl_config import private_network
 
 _RESULTS = Path("bench", "results")
 _MIN_S = 1.0
+_OTHERS = [name for name in DEFAULTS.values() if name != DEFAULT]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=float, default=20.0, help="of the whole path; the rest in proportion (default 20)"
     )
     parser.add_argument("--model", default=DEFAULT, help="bundle: the name of a shipped one, or a folder")
+    parser.add_argument(
+        "--beside",
+        nargs="*",
+        metavar="MODEL",
+        help="bundles of other products, served beside it in a run more (default: the shipped ones; or none)",
+    )
     parser.add_argument(
         "--out", type=Path, default=_RESULTS, metavar="FOLDER", help=f"saves the run (default {_RESULTS})"
     )
@@ -43,9 +50,11 @@ def main(args: argparse.Namespace) -> int:
         raise BenchError(f"--seconds {args.seconds:g} is too short for percentiles: give {_MIN_S:g} or more")
     earlier = _read(args.compare) if args.compare else None
     bundle = read_bundle(args.model)
+    names = _OTHERS if args.beside is None else args.beside
+    others = [read_bundle(name) for name in names]
     with _private_network():
-        record: dict[str, Any] = {"machine": describe(), "settings": _settings(bundle, args.seconds)}
-        results = run(bundle, args.seconds, lambda line: print(line, file=sys.stderr, flush=True))
+        record: dict[str, Any] = {"machine": describe(), "settings": _settings(bundle, others, args.seconds)}
+        results = run(bundle, others, args.seconds, lambda line: print(line, file=sys.stderr, flush=True))
     record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     record["results"] = results.as_json()
     if earlier:
@@ -55,12 +64,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(bundle: Bundle, seconds: float) -> dict[str, Any]:
+def _settings(bundle: Bundle, others: list[Bundle], seconds: float) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "seconds": seconds,
         "model": f"{manifest.name} {manifest.version}",
         "digest": bundle.digest,
+        "beside": {other.manifest.name: other.digest for other in others},
         "hop_ms": 1e3 * manifest.hop / manifest.rate_hz,
         "n_eeg": N_CHANNELS,
         "n_meg": len(manifest.channels),

@@ -104,7 +104,7 @@ async def _report(lines: asyncio.StreamReader, session: Session, stop: asyncio.E
 def _line(product: dict[str, Any]) -> str:
     latency = product["latency_ms"] or {"p50": float("nan"), "p99": float("nan")}
     return (
-        f"{product['product']:4} {product['frames_per_s']:5.1f} frames/s  {product['samples_per_s']:5.0f} samples/s  "
+        f"{product['product']:8} {product['frames_per_s']:5.1f} frames/s  {product['samples_per_s']:5.0f} samples/s  "
         f"latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms  lost {product['lost']}"
     )
 

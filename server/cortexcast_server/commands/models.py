@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
     if args.action == "list":
         for name in shipped_bundles():
             manifest = read_bundle(name).manifest
-            print(f"{name:24}{manifest.version:8}{manifest.product:6}{manifest.trained_on:11}{manifest.description}")
+            print(f"{name:24}{manifest.version:8}{manifest.product:9}{manifest.trained_on:11}{manifest.description}")
     elif args.action == "show":
         _show(args.bundle)
     else:
