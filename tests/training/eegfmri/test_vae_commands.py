@@ -112,6 +112,11 @@ def test_the_card_says_what_was_found(recipe: Path, kind: str, capsys: pytest.Ca
     assert len(table) == 1 + len(results.outputs)
 
 
+def test_of_recorded_subjects_none_is_simulated(recipe: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command("evaluate", kind, recipe), "--films", "3"]) == 1
+    assert "--films: the recipe holds recorded subjects out, nobody is simulated" in capsys.readouterr().err
+
+
 def test_a_model_of_one_product_is_not_evaluated_as_another(
     recipe: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

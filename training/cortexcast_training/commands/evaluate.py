@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cortexcast_training.recipe_arguments import add_recipe, as_given, read_recipe
+
+_Flags = dict[str, Any]
+"""What was given on the command line, by setting."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,13 +74,14 @@ def _evaluate_meg(args: argparse.Namespace, say: Callable[[str, int, int], None]
     from cortexcast_training.toml_file import read_toml
 
     recipe = read_recipe(args, Recipe)
-    flags = {
+    flags: _Flags = {
         "subjects": args.subjects,
         "duration_s": args.duration,
         "shift_subjects": args.shift_subjects,
         "shift_duration_s": args.shift_duration,
         "calibration_s": args.calibration,
     }
+    _check_simulated(flags, simulated=recipe.simulation is not None)
     settings = read_toml(None, BenchmarkSettings, flags)
     also = [f"--also {' '.join(map(str, args.also))}"] if args.also else []
     return evaluate(recipe, args.out, settings, args.also, " ".join([_command(args, flags), *also]), say)
@@ -89,18 +94,32 @@ def _evaluate_vae(args: argparse.Namespace, say: Callable[[str, int, int], None]
     from cortexcast_training.toml_file import read_toml
 
     recipe = read_recipe(args, FmriRecipe)
-    flags = {"subjects": args.subjects, "films": args.films, "shift_subjects": args.shift_subjects}
+    flags: _Flags = {"subjects": args.subjects, "films": args.films, "shift_subjects": args.shift_subjects}
+    _check_simulated(flags, simulated=recipe.simulation is not None)
     settings = read_toml(None, FmriBenchmarkSettings, flags)
     return evaluate(recipe, args.kind, args.out, settings, _command(args, flags), say)
 
 
-def _command(args: argparse.Namespace, flags: Mapping[str, float | list[float] | None]) -> str:
+def _check_simulated(flags: _Flags, *, simulated: bool) -> None:
+    """Make sure that nobody asks for simulated subjects of a recipe that has recorded ones."""
+    from cortexcast_training.toml_file import SettingsError
+
+    given = [_flag(name) for name, value in flags.items() if value is not None]
+    if given and not simulated:
+        raise SettingsError(f"{', '.join(given)}: the recipe holds recorded subjects out, nobody is simulated")
+
+
+def _command(args: argparse.Namespace, flags: _Flags) -> str:
     """What was typed."""
     given = [_given(name, value) for name, value in flags.items() if value is not None]
     return " ".join([f"cortexcast evaluate {args.kind}", as_given(args), f"--out {args.out}", *given])
 
 
 def _given(name: str, value: float | list[float]) -> str:
-    """A flag as on the command line."""
+    """A flag and its value as on the command line."""
     values = value if isinstance(value, list) else [value]
-    return " ".join([f"--{name.removesuffix('_s').replace('_', '-')}", *(f"{each:g}" for each in values)])
+    return " ".join([_flag(name), *(f"{each:g}" for each in values)])
+
+
+def _flag(name: str) -> str:
+    return f"--{name.removesuffix('_s').replace('_', '-')}"

@@ -39,7 +39,7 @@ from cortexcast_training.eegfmri.parcels import parcels
 from cortexcast_training.eegfmri.pulse_removal import HeartbeatError
 from cortexcast_training.eegfmri.run_file import read_run, run_path, write_run
 from cortexcast_training.eegfmri.run_report import write_report
-from cortexcast_training.eegfmri.runs import Run, RunError, hops_at
+from cortexcast_training.eegfmri.runs import Run, RunError, hops_at, run_name
 from cortexcast_training.eegfmri.stimulus import Stimulus, StimulusError, read_stimulus
 from cortexcast_training.eegfmri.volume_markers import VOLUME, MarkerError
 from cortexcast_training.recording import RecordingError
@@ -88,7 +88,11 @@ def preprocess_all(
         RecordingError: memory does not suffice.
     """
     _claim(out, settings, runs)
-    missing = [(files, settings, out) for files in runs if not run_path(out / RUNS, _name(files)).exists()]
+    missing = [
+        (files, settings, out)
+        for files in runs
+        if not run_path(out / RUNS, run_name(files.subject, files.task, files.take)).exists()
+    ]
     n_held, failed = len(runs) - len(missing), {}
     say(n_held)
     for done, (stem, reason) in enumerate(in_parallel(_try, missing), 1):
@@ -146,9 +150,15 @@ def preprocess_run(files: RunFiles, settings: EegFmriSettings, out: Path) -> Non
         BoldError, MotionError, RegistrationError, NuisanceError: of the BOLD.
         StimulusError: of what was seen.
     """
-    bold = _bold(files, settings.bold)
     recording = read_eeg(files.eeg)
-    cleaned = clean_eeg(recording, len(bold.times), bold.tr_s, settings.eeg)
+    if files.preprocessed:
+        bold = read_fmriprep(files.bold, settings.bold.nuisance, settings.bold.smoothing_mm)
+        cleaned = clean_eeg(recording, len(bold.times), bold.tr_s, settings.eeg)
+    else:
+        scan, anatomy = read_bold(files.bold), files.anatomy and read_anatomy(files.anatomy)
+        # The EEG first: its markers tell in a moment whether both belong together.
+        cleaned = clean_eeg(recording, scan.volumes.shape[3], scan.tr_s, settings.eeg)
+        bold = preprocess_bold(scan, anatomy, settings.bold)
     run = as_run(files, cleaned, bold)
     folder = out / Path(*(part for part in files.stem.split("_") if part.startswith(("sub-", "ses-"))))
     _write_eeg(folder / "eeg", files.stem, cleaned)
@@ -201,16 +211,6 @@ def _claim(out: Path, settings: EegFmriSettings, runs: Sequence[RunFiles]) -> No
         path.write_text(said, encoding="utf-8")
     elif path.read_text(encoding="utf-8") != said:
         raise SettingsError(f"{out} holds runs that were preprocessed otherwise, see {path}: give another folder")
-
-
-def _name(files: RunFiles) -> str:
-    return "_".join(part for part in (files.subject, files.task, files.take) if part)
-
-
-def _bold(files: RunFiles, settings: PreprocessingSettings) -> PreprocessedBold:
-    if files.preprocessed:
-        return read_fmriprep(files.bold, settings.nuisance, settings.smoothing_mm)
-    return preprocess_bold(read_bold(files.bold), files.anatomy and read_anatomy(files.anatomy), settings)
 
 
 def _stimulus(files: RunFiles, n_volumes: int) -> Stimulus | None:

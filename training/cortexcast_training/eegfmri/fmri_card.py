@@ -17,6 +17,7 @@ from cortexcast_training.eegfmri.fmri_methods import (
 )
 from cortexcast_training.eegfmri.fmri_plots import PLOTS, plots
 from cortexcast_training.eegfmri.fmri_results import FmriResults
+from cortexcast_training.eegfmri.moments import STIMULUS_LAG_S
 from cortexcast_training.markdown import figure, interval, percent, table
 
 CARD, OUTPUTS = "card.md", "outputs.tsv"
@@ -44,7 +45,7 @@ _NOT_RECORDED = (
 )
 _WHAT = {
     "fmri": "the part of BOLD that EEG predicts, parcel by parcel",
-    "stimulus": "what was seen 5.25 s before, as a point in a semantic space",
+    "stimulus": f"what was seen {STIMULUS_LAG_S:g} s before, as a point in a semantic space",
 }
 _METRICS = {
     "r": "r",

@@ -65,12 +65,17 @@ class Run:
     @property
     def name(self) -> str:
         """Of whom and of what."""
-        return "_".join(part for part in (self.subject, self.film, self.take) if part)
+        return run_name(self.subject, self.film, self.take)
 
     @property
     def tr_s(self) -> float:
         """From volume to volume, as well as hops tell."""
         return float(self.hops[-1] - self.hops[0]) * HOP_S / (len(self.hops) - 1)
+
+
+def run_name(subject: str, film: str, take: str = "") -> str:
+    """The name of a run, which no other has."""
+    return "_".join(part for part in (subject, film, take) if part)
 
 
 def electrode_power(

@@ -11,6 +11,7 @@ from cortexcast_training.eegfmri.audience import subject_name
 from cortexcast_training.eegfmri.fmri_recipe import SimulatedViewers
 from cortexcast_training.eegfmri.natview_layout import film_name
 from cortexcast_training.eegfmri.run_file import run_path, write_run
+from cortexcast_training.eegfmri.runs import run_name
 from cortexcast_training.eegfmri.simulated_runs import simulated_runs
 
 _VALIDATION, _BENCHMARK = 1_000_000, 2_000_000
@@ -34,7 +35,7 @@ class Viewer:
     @property
     def run_names(self) -> list[str]:
         """Of its runs, as ``Run.name``."""
-        return [f"{self.subject}_{film_name(film)}" for film in self.films]
+        return [run_name(self.subject, film_name(film)) for film in self.films]
 
 
 def training_viewers(data: SimulatedViewers) -> list[Viewer]:
