@@ -173,11 +173,13 @@ def test_a_server_that_hangs_up_is_an_error() -> None:
         thread.join()
 
 
+@pytest.mark.timeout(180)
 def test_a_short_run_measures_everything(tmp_path: Path) -> None:
     model = write_small_bundle(tmp_path / "small")
     out = tmp_path / "results"
     beside = write_small_fmri_bundle(tmp_path / "small-fmri")
-    done = run("bench", "--seconds", "1", "--model", model, "--beside", beside, "--out", out, "--json")
+    options = f"--seconds 1 --model {model} --beside {beside} --out {out} --json"
+    done = run("bench", *options.split(), timeout_s=150)  # a dozen processes start, one after the other
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     (saved,) = out.iterdir()
