@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
+from zipfile import ZipFile
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -62,8 +64,12 @@ class Environment:
         return completed.stdout
 
 
-def needed(extra: str) -> list[Distribution]:
-    """The distributions that cortexcast with an extra needs, as their metadata say; not cortexcast itself."""
+def needed(wheel: Path, extra: str) -> list[Distribution]:
+    """The distributions that a wheel with an extra needs, as its metadata and theirs say; not the wheel's own."""
+    with ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        header = message_from_bytes(archive.read(metadata))
+    own, requires = canonicalize_name(header["Name"]), header.get_all("Requires-Dist", [])
     found: dict[str, Distribution] = {}
     looked: set[tuple[str, str]] = set()
 
@@ -72,16 +78,17 @@ def needed(extra: str) -> list[Distribution]:
         if (key, extra) in looked:
             return
         looked.add((key, extra))
-        found[key] = distribution(name)
-        for text in found[key].requires or ():
+        if key != own:
+            found[key] = distribution(name)
+        for text in requires if key == own else found[key].requires or ():
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 for wanted in {"", *requirement.extras}:
                     look(requirement.name, wanted)
 
-    look("cortexcast", "")
-    look("cortexcast", extra)
-    return [each for name, each in found.items() if name != "cortexcast"]
+    look(own, "")
+    look(own, extra)
+    return list(found.values())
 
 
 def new_environment(directory: Path, *, with_pip: bool = False) -> Environment:

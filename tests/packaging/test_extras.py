@@ -75,7 +75,7 @@ def environment(extra: str, wheel: Path, tmp_path_factory: pytest.TempPathFactor
     """What an extra brings: installed where that is quick, else as the metadata say; the image's test installs one."""
     environment = new_environment(tmp_path_factory.mktemp("environment"))
     if extra:
-        environment.link(needed(extra))
+        environment.link(needed(wheel, extra))
         environment.install("--no-deps", str(wheel))
     else:
         environment.install(str(wheel))

@@ -65,10 +65,6 @@ class SourceMap:
     places: Floats
     names: tuple[str, ...] = ()
 
-    def time_courses(self, raw: Any) -> Singles:
-        """What each source does, ``(n_sources, n)``; minutes of the whole cortex take gigabytes."""
-        return np.asarray(self.weights @ raw.get_data(list(self.electrodes)).astype(np.float32), np.float32)
-
     def log_band_power(self, raw: Any) -> Singles:
         """Log band power of each source four times a second, ``(n_hops, n_sources, n_bands)``.
 

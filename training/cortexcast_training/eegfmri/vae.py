@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cortexcast_training.eegfmri.band_power import HOP, RATE_HZ
+
 Singles = NDArray[np.float32]
 
 EEG, BOLD, STIMULUS = "eeg", "bold", "stimulus"
@@ -34,7 +36,7 @@ HOPS_PER_BIN = 4
 _CENTRES_S = (1.0, 2.2, 3.5, 5.0, 6.5, 8.5, 11.0, 14.5)
 """How long ago the encoder looks: bumps over the last 20 s, wider the longer ago."""
 
-_HOP_S = 0.25
+_HOP_S = HOP / RATE_HZ
 
 
 @dataclass(frozen=True)
