@@ -14,12 +14,12 @@ help: ## show this list
 demo: $(VENV)/server.stamp ## stream a replayed headset until Ctrl-C; DURATION=20 stops after 20 s
 	@$(BIN)/cortexcast demo $(if $(DURATION),--duration $(DURATION))
 
-# Tests that compute take all cores; those that stream wait most of the time, so two at once leave a core idle.
+# Tests that compute take all cores; those that stream wait most of the time, so three at once share two cores.
 COMPUTING := tests/packaging tests/training tests/models
 
 test: check ## run every check and every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(COMPUTING)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(COMPUTING:%=--ignore=%)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(COMPUTING:%=--ignore=%)
 
 check: $(VENV)/dev.stamp ## lint, formatting, types and import rules
 	$(BIN)/ruff check .

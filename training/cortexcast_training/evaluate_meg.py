@@ -48,7 +48,7 @@ def evaluate(
         The card's Markdown file; ``evaluation.json`` holds every number of it.
 
     Raises:
-        BundleError, CheckpointError, WindowError: the run is not complete, or not of this recipe.
+        BundleError, CheckpointError, WindowError, DataError: the run is not complete, or not of this recipe.
         ResultsError: one of the other runs differs in more than one respect.
         CalibrationError: there are too few seconds to calibrate to.
         RecordingError: the recipe holds no subjects out, or a recording cannot be used.

@@ -27,7 +27,7 @@ from cortexcast_training.checkpoint import load_state, save_state
 from cortexcast_training.contexts import Contexts
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, Parts
-from cortexcast_training.processes import Processes, processes
+from cortexcast_training.processes import Processes, processes, threads
 from cortexcast_training.recipe import FitSettings
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import Labels
@@ -113,9 +113,7 @@ def fit(
         FitError: the checkpoint is of other settings, or the loss is no number.
         CheckpointError: the checkpoint is damaged, or cannot be written.
     """
-    with processes() as here:
-        if here.device.type == "cpu":
-            torch.set_num_threads(settings.threads or max(1, len(os.sched_getaffinity(0)) // here.n))
+    with processes() as here, threads(settings.threads or max(1, len(os.sched_getaffinity(0)) // here.n)):
         if settings.batch % here.n:
             raise FitError(f"a batch of {settings.batch} windows cannot be shared by {here.n} processes")
         return _Run(net, train, held_out, units, montages, settings, folder, here).to_the_end(say)

@@ -62,3 +62,14 @@ def processes() -> Iterator[Processes]:
             yield Processes(distributed.get_rank(), n, device)
         finally:
             distributed.destroy_process_group()
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Compute with so many threads in this process, and afterwards with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

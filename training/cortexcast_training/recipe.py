@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cortexcast_models.manifest import BundleName, Strict, Version
 from cortexcast_training.head import HeadSettings
+from cortexcast_training.manifest_fields import About
 from cortexcast_training.prepare import PrepareSettings
 from cortexcast_training.simulator import SimulationSettings
 from cortexcast_training.sources import SourceSettings
@@ -30,10 +33,19 @@ class SimulatedData(Strict):
     recording: SimulationSettings = SimulationSettings()
 
 
-class RecordedData(Strict):
-    """Recordings to train on: a folder in the layout of BIDS, or of any files with EEG and MEG."""
+class DataError(Exception):
+    """A folder holds other data than a recipe's. The message says which and what to do."""
+
+
+class RecordedFolder(Strict):
+    """Data to train on that lie in a folder."""
 
     folder: str
+
+
+class RecordedData(RecordedFolder):
+    """Recordings to train on: a folder in the layout of BIDS, or of any files with EEG and MEG."""
+
     validation: tuple[str, ...] = Field(min_length=1)
     """Subjects that are not trained on, to know when to stop."""
     held_out: tuple[str, ...] = Field(())
@@ -112,14 +124,11 @@ class BundleSettings(Strict):
     description: str
 
 
-class Recipe(Strict):
-    """Everything that makes a model of MEG."""
+class AnyRecipe(Strict):
+    """What recipes of all kinds of models have in common: data of one source, and what the bundle is called."""
 
-    simulation: SimulatedData | None = None
-    recordings: RecordedData | None = None
-    prepare: PrepareSettings = PrepareSettings()
-    net: NetSettings = NetSettings()
-    fit: FitSettings = FitSettings()
+    simulation: Strict | None = None
+    recordings: RecordedFolder | None = None
     bundle: BundleSettings
 
     @model_validator(mode="after")
@@ -127,6 +136,49 @@ class Recipe(Strict):
         if (self.simulation is None) == (self.recordings is None):
             raise ValueError("give either [simulation] or [recordings]")
         return self
+
+    def claim(self, folder: Path, *also: str) -> None:
+        """Say in a folder which data lie there: those of this recipe, and what ``also`` decides them.
+
+        Raises:
+            DataError: they are of others than the recipe's.
+        """
+        path = folder / "data.json"
+        data = self.model_dump_json(include={"simulation", "recordings", *also}, indent=1) + "\n"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(data, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != data:
+            raise DataError(
+                f"{folder} is of other data than the recipe's: give the recipe that made it, or another folder"
+            )
+
+    def about(
+        self, built_by: str, use: str, *, simulated: bool, train_subjects: Sequence[str], held_out: Sequence[str]
+    ) -> About:
+        """What the bundle of a model that was trained by this recipe says of itself."""
+        return About(
+            name=self.bundle.name,
+            version=self.bundle.version,
+            description=self.bundle.description,
+            trained_on="simulated" if simulated else "recorded",
+            data=("simulated by cortexcast",) if self.recordings is None else (Path(self.recordings.folder).name,),
+            train_subjects=train_subjects,
+            held_out_subjects=held_out,
+            built_by=built_by,
+            licence="BSD-3-Clause" if self.recordings is None else "that of the recordings",
+            intended_use=use,
+        )
+
+
+class Recipe(AnyRecipe):
+    """Everything that makes a model of MEG."""
+
+    simulation: SimulatedData | None = None
+    recordings: RecordedData | None = None
+    prepare: PrepareSettings = PrepareSettings()
+    net: NetSettings = NetSettings()
+    fit: FitSettings = FitSettings()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

@@ -30,7 +30,7 @@ from cortexcast_training.scaling import Units
 from cortexcast_training.states import find_states
 from cortexcast_training.trained import Trained, save_trained
 from cortexcast_training.transformer_bundle import Hop
-from cortexcast_training.windows import Prepared, WindowError, Windows, read_all
+from cortexcast_training.windows import Prepared, Windows, read_all
 
 WINDOWS = "windows"
 BUNDLE = "bundle"
@@ -61,7 +61,7 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
     """Train what the recipe says, with all intermediate results in ``folder``; gives the model and how it went.
 
     Raises:
-        RecordingError, WindowError, FitError, CheckpointError: see there.
+        DataError, RecordingError, WindowError, FitError, CheckpointError: see there.
     """
     with processes() as here:
         if here.rank == 0:
@@ -101,17 +101,12 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
 
 def about(recipe: Recipe, trained: Trained) -> About:
     """What the bundle of a recipe's model says of itself."""
-    return About(
-        name=recipe.bundle.name,
-        version=recipe.bundle.version,
-        description=recipe.bundle.description,
-        trained_on="simulated" if trained.simulated else "recorded",
-        data=("simulated by cortexcast",) if recipe.recordings is None else (Path(recipe.recordings.folder).name,),
+    return recipe.about(
+        "cortexcast train meg",
+        _SIMULATED_USE if trained.simulated else _USE,
+        simulated=trained.simulated,
         train_subjects=trained.train_subjects,
-        held_out_subjects=trained.validation_subjects,
-        built_by="cortexcast train meg",
-        licence="BSD-3-Clause" if recipe.recordings is None else "that of the recordings",
-        intended_use=_SIMULATED_USE if trained.simulated else _USE,
+        held_out=trained.validation_subjects,
     )
 
 
@@ -196,20 +191,8 @@ def _prepare(recipe: Recipe, folder: Path, listener: Listener) -> None:
 
 
 def claim(folder: Path, recipe: Recipe) -> None:
-    """Say in the folder which data its windows are of.
-
-    Raises:
-        WindowError: they are of others than the recipe's.
-    """
-    path = folder / "data.json"
-    data = recipe.model_dump_json(include={"simulation", "recordings", "prepare"}, indent=1) + "\n"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(data, encoding="utf-8")
-    elif path.read_text(encoding="utf-8") != data:
-        raise WindowError(
-            f"{folder} is of other data than the recipe's: give the recipe that made it, or another folder"
-        )
+    """Say in the folder which data its windows are of; the error is that of ``recipe.claim``."""
+    recipe.claim(folder, "prepare")
 
 
 @torch.no_grad()

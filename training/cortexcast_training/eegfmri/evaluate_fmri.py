@@ -17,7 +17,7 @@ from cortexcast_training.eegfmri.fmri_recipe import FmriRecipe, SimulatedViewers
 from cortexcast_training.eegfmri.fmri_results import FmriResults
 from cortexcast_training.eegfmri.run_file import read_runs
 from cortexcast_training.eegfmri.runs import Run, RunError
-from cortexcast_training.eegfmri.train_fmri import BUNDLE, RUNS, claim, recorded_runs, training_runs, with_stimuli
+from cortexcast_training.eegfmri.train_fmri import BUNDLE, RUNS, recorded_runs, training_runs, with_stimuli
 from cortexcast_training.eegfmri.trained_vae import Product, TrainedVae, hop_of, load_trained
 from cortexcast_training.eegfmri.viewers import Viewer, benchmark_viewers, write_runs
 from cortexcast_training.metrics import Interval
@@ -46,10 +46,11 @@ def evaluate(
     Raises:
         BundleError, CheckpointError: the run is not complete.
         ResultsError: the model is of another product, or not the one in the bundle.
-        RunError: its runs are not of this recipe, a run cannot be used, or the recipe holds no subjects out.
+        DataError: its runs are not of this recipe.
+        RunError: a run cannot be used, or the recipe holds no subjects out.
     """
     bundle = read_bundle(folder / BUNDLE)
-    claim(folder / RUNS, recipe)
+    recipe.claim(folder / RUNS)
     trained = load_trained(folder)
     if trained.product != product:
         raise ResultsError(f"{folder} holds a model of {trained.product}: evaluate it as such")

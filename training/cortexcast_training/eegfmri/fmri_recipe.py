@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from cortexcast_models.manifest import Strict
 from cortexcast_training.eegfmri.audience import Audience
 from cortexcast_training.eegfmri.fit_vae import VaeFitSettings
-from cortexcast_training.recipe import BundleSettings
+from cortexcast_training.recipe import AnyRecipe, RecordedFolder
 
 
 class SimulatedViewers(Audience):
@@ -23,10 +23,9 @@ class SimulatedViewers(Audience):
     """That the subjects to train on watch, in turn. Whoever is not trained on watches others."""
 
 
-class RecordedRuns(Strict):
+class RecordedRuns(RecordedFolder):
     """Runs that `cortexcast preprocess eegfmri` has prepared."""
 
-    folder: str
     validation: tuple[str, ...] = Field(min_length=1)
     """Subjects that are not trained on, to know which net is best."""
     held_out: tuple[str, ...] = ()
@@ -49,17 +48,10 @@ class NetSettings(Strict):
     latent: int = Field(32, ge=2, le=256)
 
 
-class FmriRecipe(Strict):
+class FmriRecipe(AnyRecipe):
     """Everything that makes an autoencoder."""
 
     simulation: SimulatedViewers | None = None
     recordings: RecordedRuns | None = None
     net: NetSettings = NetSettings()
     fit: VaeFitSettings = VaeFitSettings()
-    bundle: BundleSettings
-
-    @model_validator(mode="after")
-    def _of_one_source(self) -> Self:
-        if (self.simulation is None) == (self.recordings is None):
-            raise ValueError("give either [simulation] or [recordings]")
-        return self

@@ -50,7 +50,7 @@ def train(recipe: FmriRecipe, product: Product, folder: Path, listener: Listener
         RunError: a run cannot be used or written, or there is no stimulus to train on.
         VaeFitError, RecordingError, CheckpointError: see there.
     """
-    claim(folder / RUNS, recipe)
+    recipe.claim(folder / RUNS)
     if recipe.simulation is not None:
         _simulate(recipe.simulation, folder, listener)
     train_runs, validation_runs = training_runs(recipe, folder)
@@ -80,17 +80,12 @@ def train(recipe: FmriRecipe, product: Product, folder: Path, listener: Listener
 def about(recipe: FmriRecipe, trained: TrainedVae) -> About:
     """What the bundle of a recipe's model says of itself."""
     use = _USE.format(_OF[trained.product])
-    return About(
-        name=recipe.bundle.name,
-        version=recipe.bundle.version,
-        description=recipe.bundle.description,
-        trained_on="simulated" if trained.simulated else "recorded",
-        data=("simulated by cortexcast",) if recipe.recordings is None else (Path(recipe.recordings.folder).name,),
+    return recipe.about(
+        f"cortexcast train {trained.product}",
+        f"Trained on simulation alone, for trying out. {use}" if trained.simulated else use,
+        simulated=trained.simulated,
         train_subjects=trained.train_subjects,
-        held_out_subjects=trained.validation_subjects,
-        built_by=f"cortexcast train {trained.product}",
-        licence="BSD-3-Clause" if recipe.recordings is None else "that of the recordings",
-        intended_use=f"Trained on simulation alone, for trying out. {use}" if trained.simulated else use,
+        held_out=trained.validation_subjects,
     )
 
 
@@ -120,21 +115,6 @@ def recorded_runs(data: RecordedRuns) -> tuple[list[Run], list[Run], list[Run]]:
     if data.held_out_films:
         held_out = [run for run in held_out if run.film in data.held_out_films]
     return train_runs, validation, held_out
-
-
-def claim(folder: Path, recipe: FmriRecipe) -> None:
-    """Say in the folder which data its runs are of.
-
-    Raises:
-        RunError: they are of others than the recipe's.
-    """
-    path = folder / "data.json"
-    data = recipe.model_dump_json(include={"simulation", "recordings"}, indent=1) + "\n"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(data, encoding="utf-8")
-    elif path.read_text(encoding="utf-8") != data:
-        raise RunError(f"{folder} is of other data than the recipe's: give the recipe that made it, or another folder")
 
 
 def training_runs(recipe: FmriRecipe, folder: Path) -> tuple[list[Run], list[Run]]:
