@@ -195,9 +195,10 @@ class Training(Strict):
 class Manifest(Strict):
     """A bundle's manifest, version 1.
 
-    ``window``, ``hop`` and ``lookahead`` count samples at ``preprocessing.resample.rate_hz``: each hop the model reads
-    the last ``window`` samples and estimates what was ``lookahead`` samples before the newest: of MEG the ``hop``
-    samples that end there, of fMRI and stimulus that moment.
+    ``window``, ``memory``, ``hop`` and ``lookahead`` count samples at ``preprocessing.resample.rate_hz``: each hop the
+    model reads the last ``window`` samples and estimates what was ``lookahead`` samples before the newest: of MEG the
+    ``hop`` samples that end there, of fMRI and stimulus that moment. ``memory`` is how far beyond the window those of
+    its states reach that a gap ends.
 
     ``parcels_file``, of fMRI alone, is a NIfTI image in MNI space: at each voxel the number of its output channel, from
     one on, or zero.
@@ -212,6 +213,7 @@ class Manifest(Strict):
     files: dict[FileName, Sha256]
     model_file: str
     window: PositiveInt
+    memory: Annotated[int, Field(ge=0)] = 0
     hop: PositiveInt
     lookahead: Annotated[int, Field(ge=0)] = 0
     montage: Annotated[tuple[Electrode, ...], Field(min_length=8)]

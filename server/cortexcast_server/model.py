@@ -60,8 +60,8 @@ class Model:
 
     @property
     def warm(self) -> bool:
-        """The window holds nothing but signal."""
-        return self._n_signal >= self._manifest.window
+        """The window, and what the states hold of the time before it, is nothing but signal."""
+        return self._n_signal >= self._manifest.window + self._manifest.memory
 
     def step(self, eeg: Float32) -> Estimate | None:
         """Take the next hop of EEG and give the estimate of what lies ``lookahead`` before its end.

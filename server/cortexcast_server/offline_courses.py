@@ -28,6 +28,9 @@ from cortexcast_server.recording import Recording
 
 Floats = NDArray[np.float64]
 
+MOST_VOLUMES = 32_767
+"""That a NIfTI file can hold."""
+
 _STEP_PERCENT = 1e-3
 """Of an image's numbers: 16 bits reach to 32 %, far beyond any BOLD."""
 

@@ -71,7 +71,7 @@ def test_the_numbers_of_fmri_are_those_of_the_shipped_bundles() -> None:
         for product in ("fmri", "stimulus")
     )
     assert f"with its BOLD by {fmri['r, mean over outputs, by model']:.3f} on average" in text
-    assert f"{100 * fmri['share of the ceiling']:.1f} % of what electrodes" in text
+    assert f"{100 * fmri['share of the ceiling']:.1f} % of the ceiling" in text
     assert f"told in {100 * stimulus['two-way identification']:.1f} % of cases" in text
 
 

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from cortexcast_models.bundle import DEFAULTS, Bundle, BundleError, read_bundle
 from cortexcast_server.inference import load
 from cortexcast_server.offline import OutputError, check_output, estimate
-from cortexcast_server.offline_courses import Courses, courses, write_table, write_volumes
+from cortexcast_server.offline_courses import MOST_VOLUMES, Courses, courses, write_table, write_volumes
 from cortexcast_server.recording import Recording
 
 _ENDINGS = {"meg": "_meg_raw.fif", "fmri": "_fmri.nii.gz", "stimulus": "_stimulus.tsv"}
@@ -50,6 +50,9 @@ def main(args: argparse.Namespace) -> int:
     for table in tables.values():
         check_output(table, args.file, "table", overwrite=args.overwrite)
     infer, recording = load(bundle), Recording(args.file)
+    if product == "fmri" and recording.n_samples / recording.rate_hz / args.tr > MOST_VOLUMES:
+        least = recording.n_samples / recording.rate_hz / MOST_VOLUMES
+        raise OutputError(f"a NIfTI file holds {MOST_VOLUMES} volumes at most: give --tr {least:.2g} or more")
     with Progress() as progress:
         task = progress.add_task(recording.name, total=recording.n_samples)
 

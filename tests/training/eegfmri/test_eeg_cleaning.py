@@ -8,6 +8,8 @@ import mne
 import numpy as np
 import pytest
 import scipy.signal
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from scanned import Scanned
 
@@ -82,6 +84,14 @@ def test_a_marker_that_is_a_sample_off_does_not_move_the_grid(late: int) -> None
     begins, tr_samples = _grid(off, 700_000)
     np.testing.assert_array_equal(begins, markers)
     assert tr_samples == 10_500
+
+
+@given(st.lists(st.integers(-1, 1), min_size=2, max_size=300), st.sampled_from([10_499.7, 10_500.0, 10_500.02]))
+def test_volumes_never_overlap_however_markers_jitter(off: list[int], tr: float) -> None:
+    markers = 32_500 + np.round(tr * np.arange(len(off))).astype(np.int64) + off
+    begins, tr_samples = _grid(markers, markers[-1] + 11_000)
+    assert np.diff(begins).min() >= tr_samples > 10_490
+    assert begins[-1] + tr_samples <= markers[-1] + 11_000
 
 
 def test_time_is_never_cut(scanned: Scanned, cleaned: CleanEeg) -> None:

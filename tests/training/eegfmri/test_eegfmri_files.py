@@ -8,6 +8,8 @@ import pytest
 
 from cortexcast_training.eegfmri.bold_file import BoldError
 from cortexcast_training.eegfmri.eegfmri_files import LayoutError, find_runs
+from cortexcast_training.eegfmri.eegfmri_preprocessing import EegFmriSettings, preprocess_all
+from cortexcast_training.toml_file import SettingsError
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -94,3 +96,16 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         find_runs(dataset, subjects=["sub-02"])
     with pytest.raises(BoldError, match=r"output-spaces MNI152NLin2009cAsym"):
         find_runs(dataset, fmriprep=tmp_path)
+
+
+def test_what_was_preprocessed_of_one_film_is_no_hindrance_to_another_whose_stimulus_is_known(tmp_path: Path) -> None:
+    names = [f"sub-01/eeg/sub-01_task-{task}_eeg.set" for task in ("a", "b")]
+    bold = [name.replace("eeg.set", "bold.nii.gz").replace("/eeg/", "/func/") for name in names]
+    dataset = touch(tmp_path / "raw", *names, *bold, "stimuli/b.npz")
+    for task in ("a", "b"):
+        failed = preprocess_all(find_runs(dataset, tasks=[task]), EegFmriSettings(), tmp_path / "out")
+        # Files that are empty are refused, which is all that is wrong.
+        assert list(failed) == [f"sub-01_task-{task}"]
+        assert "cannot be read" in failed[f"sub-01_task-{task}"]
+    with pytest.raises(SettingsError, match="holds runs that were preprocessed otherwise"):
+        preprocess_all(find_runs(dataset, stimuli=tmp_path / "others"), EegFmriSettings(), tmp_path / "out")

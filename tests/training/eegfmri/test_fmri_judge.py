@@ -62,12 +62,21 @@ def test_without_the_global_signal_what_all_share_is_gone() -> None:
     assert not without_global(np.zeros((5, 3))).any()
 
 
+def test_what_never_changed_is_not_judged() -> None:
+    shown = RNG.standard_normal((40, 3))
+    shown[:, 1] = 2.0
+    scores = score_stimulus(shown, Estimate(shown + 0.1), 2.0)
+    assert np.isnan([scores.r[1], scores.r2[1]]).all()
+    assert np.isfinite(list(scores.metrics.values())).all()
+    assert scores.metrics["r"] == pytest.approx(1.0)
+
+
 def test_segments_are_told_apart_by_what_was_seen_in_them() -> None:
     shown = RNG.standard_normal((20, 4)).repeat(5, axis=0)
     good = score_stimulus(shown, Estimate(shown + 0.5 * RNG.standard_normal(shown.shape)), 2.0)
     chance = score_stimulus(shown, Estimate(RNG.standard_normal((20, 4)).repeat(5, axis=0)), 2.0)
     assert good.metrics["two-way identification"] > 0.95
-    assert good.metrics["rank accuracy"] > 0.95
+    assert good.metrics["two against two"] > 0.95
     assert chance.metrics["two-way identification"] == pytest.approx(0.5, abs=0.15)
     assert segments(shown, 2.0).shape == (20, 4)
     np.testing.assert_allclose(segments(shown, 2.0), shown[::5])

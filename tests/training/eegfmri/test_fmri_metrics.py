@@ -9,9 +9,9 @@ from cortexcast_training.eegfmri.fmri_metrics import (
     MIN_SHIFT_S,
     connectivity_error,
     crps,
-    rank_accuracy,
     shifted_correlations,
     significant,
+    two_against_two,
     two_way_identification,
 )
 
@@ -37,9 +37,13 @@ def test_crps_is_best_where_the_standard_deviation_is_right() -> None:
     assert scores[1] == min(scores)
 
 
-def test_connectivity_error_is_zero_of_the_same_and_knows_no_units() -> None:
+def test_connectivity_error_is_zero_of_the_same_and_of_what_lacks_each_outputs_own_noise() -> None:
     recorded = normal(200, 5) @ normal(5, 5, seed=1)
-    assert connectivity_error(recorded, 3 * recorded + 1) == pytest.approx(0, abs=1e-12)
+    assert connectivity_error(recorded, recorded + 1) == pytest.approx(0, abs=1e-12)
+    signal = normal(20_000, 2) @ normal(2, 6, seed=1)
+    noisy = signal + normal(20_000, 6, seed=2)
+    assert connectivity_error(noisy, signal) < 0.02
+    assert connectivity_error(noisy, np.zeros_like(signal)) > 0.1
     # Of two courses that correlate by one, against two that do by minus one.
     one = normal(50, 1)
     assert connectivity_error(np.hstack([one, one]), np.hstack([one, -one])) == pytest.approx(2.0)
@@ -74,7 +78,7 @@ def test_slow_courses_are_not_significant_by_being_slow() -> None:
     assert np.mean(found) <= 0.25
 
 
-@pytest.mark.parametrize("accuracy", [two_way_identification, rank_accuracy])
+@pytest.mark.parametrize("accuracy", [two_way_identification, two_against_two])
 def test_identification_is_perfect_of_the_same_and_half_by_chance(accuracy: object) -> None:
     assert callable(accuracy)
     shown = normal(40, 30)
@@ -87,4 +91,14 @@ def test_identification_is_perfect_of_the_same_and_half_by_chance(accuracy: obje
 def test_an_estimate_of_nothing_is_chance() -> None:
     shown = np.random.default_rng(0).standard_normal((20, 8))
     assert two_way_identification(shown, np.zeros_like(shown)) == 0.5
-    assert rank_accuracy(shown, np.zeros_like(shown)) == 0.5
+    assert two_against_two(shown, np.zeros_like(shown)) == 0.5
+
+
+def test_one_estimate_against_two_segments_is_told_apart_less_often_than_two_against_two() -> None:
+    shown = normal(60, 8)
+    estimated = shown + 2 * normal(60, 8, seed=1)
+    assert two_way_identification(shown, estimated) < two_against_two(shown, estimated) < 1.0
+    # As its name says: of all pairs of an estimate and another segment.
+    own = [np.corrcoef(shown[i], estimated[i])[0, 1] for i in range(60)]
+    right = [own[i] > np.corrcoef(shown[j], estimated[i])[0, 1] for i in range(60) for j in range(60) if j != i]
+    assert two_way_identification(shown, estimated) == pytest.approx(np.mean(right))

@@ -113,6 +113,11 @@ def test_without_tables_names_and_the_recordings_own_markers_tell_the_same(copy:
     assert np.array_equal(bare.places["Cz"], electrode_positions()["Cz"])
 
 
+def test_markers_may_have_the_name_that_bids_gives_them(copy: Path, read: EegRecording) -> None:
+    replace(f"{copy}_events.tsv", ("marker_code", "value"))
+    np.testing.assert_array_equal(read_eeg(copy).volumes, read.volumes)
+
+
 def test_eeglabs_format_gives_the_same_and_comes_first(
     copy: Path, names: list[str], signals: np.ndarray, read: EegRecording
 ) -> None:
@@ -175,6 +180,18 @@ def another_reference(stem: Path) -> None:
     replace(f"{stem}_eeg.json", ('"FCz"', '"nose"'))
 
 
+def a_reference_that_was_recorded(stem: Path) -> None:
+    replace(f"{stem}_eeg.json", ('"FCz"', '"Fz"'))
+
+
+def no_reference(stem: Path) -> None:
+    replace(f"{stem}_eeg.json", ('"EEGReference"', '"EEGGround"'))
+
+
+def no_codes(stem: Path) -> None:
+    replace(f"{stem}_events.tsv", ("marker_code", "code"))
+
+
 def a_mirrored_cap(stem: Path) -> None:
     table = stem.with_name("sub-01_ses-01_electrodes.tsv")
     head, *rows = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
@@ -211,6 +228,9 @@ def nonsense(stem: Path) -> None:
         (other_channels, "have different channels, such as Fpz"),
         (names_of_nobody, "nothing says where E0, E1, .* is"),
         (another_reference, "nothing says where nose is"),
+        (a_reference_that_was_recorded, "Fz is among the channels and cannot be their reference"),
+        (no_reference, "say in the sidecar's EEGReference against which electrode it was recorded"),
+        (no_codes, "_events.tsv has neither a column marker_code nor value"),
         (a_mirrored_cap, "mm from where their names say"),
         (no_samples, "_events.tsv has no column sample"),
         (no_numbers, "a sample is 'n/a', which is no number"),

@@ -61,10 +61,11 @@ GOOD = {"embedding": np.zeros((4, 2)), "labels": np.array(["a"]), "places": np.z
         ({"embedding": None}, r"has no array 'embedding', \(volumes, dimensions\); it has labels, places, shown"),
         ({"embedding": np.zeros(4)}, r"must be finite numbers, \(volumes, dimensions\); it is \(4,\)"),
         ({"embedding": np.full((4, 2), np.nan)}, "must be finite numbers"),
-        ({"places": np.zeros((1, 3))}, r"'places' is \(1, 3\), must be \(1, 2\)"),
+        ({"places": np.zeros((1, 3))}, r"'places' is \(1, 3\) of float64, must be finite numbers, \(1, 2\)"),
         ({"places": None}, "has 'labels' and no 'places'"),
-        ({"shown": np.zeros(3, int)}, r"'shown' is \(3,\), must be \(4,\)"),
+        ({"shown": np.zeros(3, int)}, r"'shown' is \(3,\) of int64, must be finite numbers, \(4,\)"),
         ({"shown": np.array([0, 1, 0, 0])}, "'shown' must be numbers of labels, 0 to 0, or -1"),
+        ({"places": np.array([["a", "b"]])}, r"'places' is \(1, 2\) of <U1, must be finite numbers"),
         ({"embedding": np.array([[None]])}, "is no .npz of plain arrays"),
     ],
 )
@@ -78,6 +79,10 @@ def test_a_wrong_file_says_why(tmp_path: Path, changed: dict[str, Any], message:
 def test_no_file_and_another_file_say_why(tmp_path: Path) -> None:
     with pytest.raises(StimulusError, match="cannot be read: No such file or directory"):
         read_stimulus(tmp_path / "none.npz")
-    (tmp_path / "text.npz").write_text("text")
-    with pytest.raises(StimulusError, match=r"is no \.npz of plain arrays"):
-        read_stimulus(tmp_path / "text.npz")
+    for content in ("text", ""):
+        (tmp_path / "text.npz").write_text(content)
+        with pytest.raises(StimulusError, match=r"is no \.npz of plain arrays"):
+            read_stimulus(tmp_path / "text.npz")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(StimulusError, match="has no array 'embedding'"):
+        read_stimulus(tmp_path / "array.npy")

@@ -14,9 +14,10 @@ from cortexcast_training.eegfmri.centring import LEVEL_HOPS, SETTLE_HOPS, centre
 from cortexcast_training.eegfmri.elbo import ElboSettings, divergence, log_likelihood, loss
 from cortexcast_training.eegfmri.fit_vae import VaeFitSettings, explained_by_eeg, fit_vae
 from cortexcast_training.eegfmri.hemodynamics import bold
-from cortexcast_training.eegfmri.moments import STIMULUS_LAG_S, Moments, seen_before
+from cortexcast_training.eegfmri.moments import STIMULUS_LAG_S, Moments, seen_before, settled
 from cortexcast_training.eegfmri.runs import HOP_S, Run, hops_at
 from cortexcast_training.eegfmri.stimulus import Stimulus
+from cortexcast_training.eegfmri.targets import seen
 from cortexcast_training.eegfmri.vae import BOLD, EEG, N_HOPS, STIMULUS, Gaussian, Vae, VaeShape, binned, product
 
 N_ELECTRODES, N_PARCELS, N_DIMENSIONS = 4, 6, 3
@@ -69,16 +70,16 @@ def test_moments_hold_the_eeg_before_the_bold_and_what_was_seen_before() -> None
     run = made_run(0, "sub-0")
     moments = Moments([run])
     volume = 100
-    settled = int(np.searchsorted(run.hops * HOP_S, 20.0))
-    moment = moments[torch.tensor([volume - settled])]
+    first = int(np.searchsorted(run.hops * HOP_S, 20.0))
+    moment = moments[torch.tensor([volume - first])]
     course = centred(run.power).reshape(len(run.power), -1) / moments.units.power
     last = run.hops[volume]
     np.testing.assert_allclose(moment[EEG][0].numpy(), course[last + 1 - N_HOPS : last + 1], atol=1e-6)
     np.testing.assert_allclose(moment[BOLD][0].numpy(), run.bold[:, volume] / moments.units.bold, rtol=1e-5)
     assert run.stimulus is not None
-    seen = int(np.searchsorted(run.hops, last - round(STIMULUS_LAG_S / HOP_S), side="right")) - 1
-    assert 2.1 * (volume - seen) >= STIMULUS_LAG_S > 2.1 * (volume - seen - 1)
-    about_mean = run.stimulus.embedding[seen] - run.stimulus.embedding.mean(axis=0)
+    before = int(np.searchsorted(run.hops, last - round(STIMULUS_LAG_S / HOP_S), side="right")) - 1
+    assert 2.1 * (volume - before) >= STIMULUS_LAG_S > 2.1 * (volume - before - 1)
+    about_mean = run.stimulus.embedding[before] - run.stimulus.embedding.mean(axis=0)
     np.testing.assert_allclose(moment[STIMULUS][0], about_mean / moments.units.embedding, rtol=1e-4)
 
 
@@ -92,6 +93,18 @@ def test_volumes_are_not_used_of_which_it_is_not_known_what_was_seen() -> None:
     assert len(moments) == len(Moments([run])) - 2
     assert moments.embedding is not None
     assert torch.isfinite(moments.embedding).all()
+
+
+def test_what_is_on_before_the_film_is_not_taken_for_its_beginning() -> None:
+    """Where the EEG began long before the scan, as NATVIEW's often does."""
+    run = made_run(0, "sub-0")
+    n_before = round(30 / HOP_S)
+    early = replace(run, power=np.concatenate([run.power[:n_before], run.power]), hops=run.hops + n_before)
+    with_stimulus = settled(early, with_stimulus=True)
+    begins_s = (early.hops - early.hops[0]) * HOP_S
+    assert (begins_s[with_stimulus] >= STIMULUS_LAG_S - HOP_S).all()
+    assert len(settled(early)) > len(with_stimulus)
+    assert np.isnan(seen(early)[0]).all()
 
 
 def test_a_volume_that_shows_its_middle_is_of_what_was_seen_at_its_lag() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cortexcast_server.inference import load
 from cortexcast_training.eegfmri.fmri_recipe import FmriRecipe
 from cortexcast_training.eegfmri.fmri_results import FmriResults
 from cortexcast_training.eegfmri.run_file import write_run
+from cortexcast_training.eegfmri.stimulus import Stimulus
 from cortexcast_training.toml_file import read_toml
 
 RECIPE = """\
@@ -160,7 +162,43 @@ def test_without_a_stimulus_there_is_no_model_of_it(
     rest = RECIPE[RECIPE.index("[net]") :]
     path.write_text(f'[recordings]\nfolder = "{tmp_path / "runs"}"\nvalidation = ["sub-3"]\n{rest}')
     assert main(["train", "stimulus", "--config", str(path), "--out", str(tmp_path / "out")]) == 1
-    assert "of 2 runs nothing is known of what was seen" in capsys.readouterr().err
+    assert "of 2 runs (sub-1, sub-2) nothing is known of what was seen" in capsys.readouterr().err
+
+
+def coarser(stimulus: Stimulus) -> Stimulus:
+    return replace(stimulus, embedding=stimulus.embedding[:, 1:], places=stimulus.places[:, 1:])
+
+
+def duller(stimulus: Stimulus) -> Stimulus:
+    return replace(stimulus, embedding=np.where(np.arange(stimulus.embedding.shape[1]) == 1, 2.0, stimulus.embedding))
+
+
+@pytest.mark.parametrize(
+    ("changed", "of", "message"),
+    [
+        (coarser, {3}, "has other dimensions or labels"),
+        (duller, {1, 2, 3}, "dimension 2 of what was seen is the same in all films trained on"),
+    ],
+)
+def test_films_that_cannot_be_learned_from_together_are_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changed: Callable[[Stimulus], Stimulus],
+    of: set[int],
+    message: str,
+) -> None:
+    """Of whomever they are: sub-3 is the one to validate by."""
+    for number in (1, 2, 3):
+        run = film_run(f"sub-{number}", 1, number, seconds=120.0)
+        assert run.stimulus is not None
+        write_run(tmp_path / "runs", replace(run, stimulus=changed(run.stimulus)) if number in of else run)
+    path = tmp_path / "recipe.toml"
+    rest = RECIPE[RECIPE.index("[net]") :]
+    path.write_text(f'[recordings]\nfolder = "{tmp_path / "runs"}"\nvalidation = ["sub-3"]\n{rest}')
+    assert main(["train", "stimulus", "--config", str(path), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
 
 
 RECIPES = Path(__file__).parents[3] / "training" / "recipes"

@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
             lambda what, done, of: progress.update(task, description=what, completed=done, total=of),
         )
     print(
-        f"{args.out}: at a false discovery rate of {settings.level:g}, {n_sources} pairs of electrode and source and "
-        f"{n_voxels} voxels correlate, over all bands"
+        f"{args.out}: at a false discovery rate of {settings.level:g}, {n_voxels} voxels correlate with a rhythm, and "
+        f"{n_sources} pairs of electrode and source, over all bands; sources are made of electrodes, so these always do"
     )
     return 0

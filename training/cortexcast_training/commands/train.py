@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=Path,
             required=True,
             metavar="FOLDER",
-            help="where data, checkpoints, logs and the bundle go; a run that was interrupted is taken up there",
+            help="where data, logs and the bundle go; data that are there are not made again, and an interrupted fit "
+            "of meg goes on from its last checkpoint",
         )
 
 

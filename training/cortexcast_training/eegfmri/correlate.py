@@ -19,7 +19,6 @@ import nibabel
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
-from nilearn.datasets import load_mni152_gm_mask
 from nilearn.reporting import get_clusters_table
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt
@@ -32,7 +31,7 @@ from cortexcast_training.eegfmri.head_files import HeadFiles
 from cortexcast_training.eegfmri.hemodynamics import EARLIEST_S, LATEST_S
 from cortexcast_training.eegfmri.hemodynamics import bold as through_hemodynamics
 from cortexcast_training.eegfmri.nuisance import without_nuisance
-from cortexcast_training.eegfmri.parcels import parcel_labels, parcels
+from cortexcast_training.eegfmri.parcels import parcel_image, parcels
 from cortexcast_training.eegfmri.runs import HOP_S, Run
 from cortexcast_training.eegfmri.shift_test import Found, ShiftTest
 from cortexcast_training.eegfmri.simulator import ELECTRODES
@@ -42,9 +41,6 @@ from cortexcast_training.simulated_dataset import write_table
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Say = Callable[[str, int, int], None]
-
-_MAP_MM = 4
-"""Of the images of sources."""
 
 
 class CorrelateError(Exception):
@@ -134,11 +130,11 @@ def _pairs(results: Mapping[str, Found], names: Sequence[str]) -> Iterator[list[
 
 
 def _write_sources(path: Path, result: Found, names: Sequence[str]) -> None:
-    grey: Nifti1Image = load_mni152_gm_mask(resolution=_MAP_MM)
-    labels = np.asarray(parcel_labels(grey).dataobj)
+    image = parcel_image()
+    labels = np.asarray(image.dataobj)
     of_parcel = np.zeros((len(parcels().names) + 1, len(ELECTRODES)), np.float32)
     of_parcel[[parcels().names.index(name) + 1 for name in names]] = result.best_r.T
-    nibabel.save(Nifti1Image(of_parcel[labels], grey.affine), path)
+    nibabel.save(Nifti1Image(of_parcel[labels], image.affine), path)
 
 
 def _voxels(found: Sequence[PreprocessedRun], out: Path, settings: CorrelateSettings, say: Say) -> int:

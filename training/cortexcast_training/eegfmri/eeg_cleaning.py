@@ -146,7 +146,9 @@ def _grid(markers: NDArray[np.int64], n_samples: int) -> tuple[NDArray[np.int64]
     numbers = np.arange(len(markers))
     tr, first = np.polyfit(numbers, markers, 1) if len(markers) > 1 else (n_samples - markers[0], markers[0])
     begins = np.round(first + tr * numbers).astype(np.int64).clip(0)
-    return begins, int(min(np.floor(tr + _OFF_SAMPLES), n_samples - begins[-1]))
+    # Where the scanner's TR is no whole number of samples, some volumes are a sample shorter than others.
+    shortest = np.diff(begins).min(initial=n_samples - begins[-1])
+    return begins, int(min(np.floor(tr + _OFF_SAMPLES), shortest))
 
 
 def _without_gradients(

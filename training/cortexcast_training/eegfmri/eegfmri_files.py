@@ -30,7 +30,7 @@ class RunFiles:
         eeg: the files of EEG up to their suffix.
         bold: as recorded, or as fMRIPrep preprocessed it.
         anatomy: the T1 of the subject, if there is one; of this session, or else of another.
-        stimulus: what is seen, volume by volume, if it is known.
+        stimuli: the folder that may say what is seen.
         preprocessed: whether ``bold`` is fMRIPrep's.
         simulated: whether nobody recorded it, by the data set's description.
     """
@@ -42,9 +42,15 @@ class RunFiles:
     eeg: Path
     bold: Path
     anatomy: Path | None
-    stimulus: Path | None
+    stimuli: Path
     preprocessed: bool
     simulated: bool
+
+    @property
+    def stimulus(self) -> Path | None:
+        """What is seen, volume by volume, if it is known."""
+        path = self.stimuli / f"{self.task}.npz"
+        return path if path.is_file() else None
 
 
 def find_runs(
@@ -99,7 +105,6 @@ def _run(dataset: Path, stem: str, bold: Path, stimuli: Path, *, preprocessed: b
     own, others = (sorted(folder.glob(pattern)) for folder, pattern in (
         (dataset / session, "anat/*_T1w.nii*"), (dataset / subject, "**/anat/*_T1w.nii*"),
     ))  # fmt: skip
-    stimulus = stimuli / f"{task}.npz"
     return RunFiles(
         stem=stem,
         subject=subject,
@@ -108,7 +113,7 @@ def _run(dataset: Path, stem: str, bold: Path, stimuli: Path, *, preprocessed: b
         eeg=dataset / session / "eeg" / stem,
         bold=bold,
         anatomy=next(iter([*own, *others]), None),
-        stimulus=stimulus if stimulus.is_file() else None,
+        stimuli=stimuli,
         preprocessed=preprocessed,
         simulated=_is_simulated(dataset),
     )

@@ -88,11 +88,7 @@ def preprocess_all(
         RecordingError: memory does not suffice.
     """
     _claim(out, settings, runs)
-    missing = [
-        (files, settings, out)
-        for files in runs
-        if not run_path(out / RUNS, run_name(files.subject, files.task, files.take)).exists()
-    ]
+    missing = [(files, settings, out) for files in runs if not _is_done(files, out)]
     n_held, failed = len(runs) - len(missing), {}
     say(n_held)
     for done, (stem, reason) in enumerate(in_parallel(_try, missing), 1):
@@ -133,9 +129,9 @@ def preprocessed_runs(out: Path) -> list[PreprocessedRun]:
     found = []
     for eeg in sorted(out.glob(f"sub-*/**/*{_CLEAN}")):
         stem, func = eeg.name.removesuffix(_CLEAN), eeg.parents[1] / "func"
-        entities = [part for part in stem.split("_") if not part.startswith("task-")]
+        subject, *entities = (part for part in stem.split("_") if not part.startswith("task-"))
         task = next((part.removeprefix("task-") for part in stem.split("_") if part.startswith("task-")), "")
-        run_file = run_path(out / RUNS, "_".join(part for part in (entities[0], task, *entities[1:]) if part))
+        run_file = run_path(out / RUNS, run_name(subject, task, "_".join(entities)))
         if run_file.exists():
             bold, mask = (func / f"{stem}{_SPACE}{end}" for end in (_BOLD, _MASK))
             found.append(PreprocessedRun(eeg, bold, mask, func / f"{stem}_nuisance.tsv", run_file))
@@ -196,12 +192,20 @@ def _try(files: RunFiles, settings: EegFmriSettings, out: Path) -> tuple[str, st
         preprocess_run(files, settings, out)
     except _REFUSALS as error:
         return files.stem, str(error)
+    except Exception as error:  # a defect of ours, which must not keep other runs from being done
+        return files.stem, f"{type(error).__name__}: {error}. This is a defect of cortexcast: please report it"
     return files.stem, None
+
+
+def _is_done(files: RunFiles, out: Path) -> bool:
+    """Whether the run is there, with what was seen if that is known by now."""
+    path = run_path(out / RUNS, run_name(files.subject, files.task, files.take))
+    return path.exists() and (files.stimulus is None or read_run(path).stimulus is not None)
 
 
 def _claim(out: Path, settings: EegFmriSettings, runs: Sequence[RunFiles]) -> None:
     """Say in the folder how its runs are preprocessed and with what, so that all are alike."""
-    stimuli = sorted({str(files.stimulus.parent.absolute()) for files in runs if files.stimulus})
+    stimuli = sorted({str(files.stimuli.absolute()) for files in runs})
     given = {"fmriprep": any(files.preprocessed for files in runs), "stimuli": stimuli}
     path = out / "settings.json"
     said = json.dumps({**settings.model_dump(mode="json"), **given}, indent=1) + "\n"

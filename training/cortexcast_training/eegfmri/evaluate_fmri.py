@@ -58,7 +58,13 @@ def evaluate(
     train, validation = training_runs(recipe, folder)
     held_out, others, conditions = _held_out(recipe, folder, settings, product, say)
     if product == "stimulus":
-        train, validation, held_out = (with_stimuli(some) for some in (train, validation, held_out))
+        train, validation, held_out = with_stimuli(train, validation, held_out)
+        n_dimensions = held_out[0].stimulus.embedding.shape[1] if held_out[0].stimulus else 0
+        if n_dimensions != trained.vae.shape.n_dimensions:
+            raise RunError(
+                f"what was seen has {n_dimensions} dimensions now, {trained.vae.shape.n_dimensions} when {folder} was "
+                "trained: train again"
+            )
     streaming = StreamedModel(bundle).streaming()
     results = benchmark(
         trained, bundle.manifest, streaming, train, validation, held_out, others, conditions, command, say
@@ -82,7 +88,9 @@ def headline(results: FmriResults) -> list[Metric]:
     if results.ceiling_share is not None:
         found.append(metric("share of the ceiling", results.ceiling_share))
     ours = results.methods[MODEL].metrics
-    found += [metric(name, ours[name]) for name in ("two-way identification", "rank accuracy", "top 1") if name in ours]
+    found += [
+        metric(name, ours[name]) for name in ("two-way identification", "two against two", "top 1") if name in ours
+    ]
     return [*found, metric("share of what was recorded inside 90 % intervals", results.intervals["0.9"])]
 
 
@@ -92,8 +100,11 @@ def _held_out(
     """Runs to judge, all that others may have watched the same films in, and those of other conditions by name."""
     if recipe.simulation is None:
         assert recipe.recordings is not None
-        if not (held_out := recorded_runs(recipe.recordings)[2]):
+        if not recipe.recordings.held_out:
             raise RunError("the recipe holds no subjects out: name some under recordings.held_out")
+        if not (held_out := recorded_runs(recipe.recordings)[2]):
+            held, films = (", ".join(some) for some in (recipe.recordings.held_out, recipe.recordings.held_out_films))
+            raise RunError(f"{held}, held out, watched none of the films that are: {films}")
         return held_out, read_runs(Path(recipe.recordings.folder)), {}
     data, n_shifted = recipe.simulation, settings.shift_subjects
     viewers = {"benchmark": benchmark_viewers(data, settings.subjects, settings.films)}

@@ -32,6 +32,8 @@ class FilmSettings(Strict):
     """A scene lasts for a time between these, all alike."""
     within_label: NonNegativeFloat = Field(0.5, le=10)
     """Standard deviation over scenes of one label, in proportion to that over labels."""
+    dark_share: float = Field(0.0, ge=0, lt=1)
+    """Of the scenes, in which nothing is to be seen."""
 
     @model_validator(mode="after")
     def _ordered(self) -> FilmSettings:
@@ -47,8 +49,8 @@ class Film:
     Attributes:
         onsets: ``(n_scenes,)`` in s, ascending from zero.
         duration_s: of it all.
-        labels: ``(n_scenes,)``, numbers of ``LABELS``.
-        embedding: ``(n_scenes, dimensions)``; over films each dimension has about unit variance.
+        labels: ``(n_scenes,)``, numbers of ``LABELS``; -1 where it is dark.
+        embedding: ``(n_scenes, dimensions)``; over films each dimension has about unit variance; zero where it is dark.
     """
 
     onsets: Floats
@@ -75,8 +77,9 @@ def draw_film(settings: FilmSettings, duration_s: float, seed: int) -> Film:
     onsets = onsets[onsets < duration_s]
     labels = rng.integers(len(LABELS), size=len(onsets))
     own = rng.standard_normal((len(onsets), settings.dimensions))
-    embedding = label_places(settings)[labels] + settings.within_label * own
-    return Film(onsets, duration_s, labels, embedding / np.hypot(1.0, settings.within_label))
+    embedding = (label_places(settings)[labels] + settings.within_label * own) / np.hypot(1.0, settings.within_label)
+    dark = rng.random(len(onsets)) < settings.dark_share
+    return Film(onsets, duration_s, np.where(dark, -1, labels), np.where(dark[:, np.newaxis], 0.0, embedding))
 
 
 def stimulus(film: Film, settings: FilmSettings, tr_s: float) -> Stimulus:

@@ -73,17 +73,18 @@ def lagged_ridge(
     """
     middle = _mean(np.concatenate([target(run) for run in train]))
     gram, cross = _sums(train, lambda run: target(run) - middle)
-    n_volumes = sum(len(settled(run)) for run in train)
+    n_volumes = sum(len(_fitted(run, target)) for run in train)
     scale = np.sqrt(np.diag(gram) / n_volumes)
     if n_volumes < len(scale):  # which is the same in a tenth of the time
         _, sizes, rows = np.linalg.svd(
-            np.concatenate([lagged(run)[settled(run)] / scale for run in train]), full_matrices=False
+            np.concatenate([lagged(run)[_fitted(run, target)] / scale for run in train]), full_matrices=False
         )
         eigenvalues, vectors = sizes**2, rows.T
     else:
         eigenvalues, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
     rotated = vectors.T @ (cross / scale[:, np.newaxis])
-    given = [(lagged(run) / scale, np.nan_to_num(target(run) - middle)) for run in held_out]
+    told = [(run, _fitted(run, target)) for run in held_out]
+    given = [(lagged(run)[at] / scale, np.nan_to_num(target(run)[at] - middle)) for run, at in told]
 
     def at(strength: float, rank: int | None) -> Floats:
         shrunk = rotated / (eigenvalues + n_volumes * strength)[:, np.newaxis]
@@ -115,6 +116,12 @@ def lagged(run: Run) -> Singles:
     return np.asarray(bumps() @ before, np.float32).reshape(len(before), -1)
 
 
+def _fitted(run: Run, target: Target) -> NDArray[np.int64]:
+    """The settled volumes of which anything is known."""
+    volumes = settled(run)
+    return volumes[np.isfinite(target(run)[volumes]).any(axis=1)]
+
+
 def _mean(courses: Floats) -> Floats:
     """Over volumes, of what is known; zero of what never is."""
     known = np.isfinite(courses)
@@ -126,7 +133,7 @@ def _sums(runs: Sequence[Run], target: Target) -> tuple[Floats, Floats]:
     n_features, n_outputs = lagged(runs[0]).shape[1], target(runs[0]).shape[1]
     gram, cross = np.zeros((n_features, n_features)), np.zeros((n_features, n_outputs))
     for run in runs:
-        volumes = settled(run)
+        volumes = _fitted(run, target)
         features = lagged(run)[volumes]
         gram += features.T @ features
         cross += features.T @ np.nan_to_num(target(run)[volumes])

@@ -17,6 +17,7 @@ from cortexcast_training.eegfmri.fmri_judge import (
     gathered,
     known_mean,
     label_accuracy,
+    mean_scores,
     over_runs,
     score_bold,
     score_stimulus,
@@ -106,12 +107,8 @@ def benchmark(
     for done, subject in enumerate(subjects):
         say("subjects", done, len(subjects))
         runs = [run for run in held_out if run.subject == subject]
-        given = [{name: method(run) for name, method in of_method.items()} for run in runs]
-        estimates |= {run.name: each[MODEL] for run, each in zip(runs, given, strict=True)}
-        scores = [
-            {name: _score(trained, run, estimate) for name, estimate in each.items()}
-            for run, each in zip(runs, given, strict=True)
-        ]
+        estimates |= {run.name: of_method[MODEL][0](run) for run in runs}
+        scores = [{name: _score(trained, run, some) for name, some in of_method.items()} for run in runs]
         judged.append(Judged(subject, over_runs(scores)))
     say("subjects", len(subjects), len(subjects))
     r = {name: [each.scores[name].metrics["r"] for each in judged] for name in of_method}
@@ -151,7 +148,12 @@ def benchmark(
     )
 
 
-def _score(trained: TrainedVae, run: Run, estimate: Estimate) -> Scores:
+def _score(trained: TrainedVae, run: Run, some: Sequence[Method]) -> Scores:
+    """The mean over methods."""
+    return mean_scores([_score_estimate(trained, run, method(run)) for method in some])
+
+
+def _score_estimate(trained: TrainedVae, run: Run, estimate: Estimate) -> Scores:
     true = truth(run, trained.product)
     if trained.product == "fmri":
         return score_bold(true, estimate)
@@ -222,12 +224,12 @@ def _outputs(
     )
 
 
-def _condition(trained: TrainedVae, of_method: Mapping[str, Method], runs: Sequence[Run]) -> Condition:
+def _condition(trained: TrainedVae, of_method: Mapping[str, Sequence[Method]], runs: Sequence[Run]) -> Condition:
     by_subject = {subject: [run for run in runs if run.subject == subject] for subject in {run.subject for run in runs}}
     r = {
         name: over_subjects(
             [
-                float(np.mean([_score(trained, run, of_method[name](run)).metrics["r"] for run in some]))
+                float(np.mean([_score(trained, run, of_method[name]).metrics["r"] for run in some]))
                 for _, some in sorted(by_subject.items())
             ]
         )

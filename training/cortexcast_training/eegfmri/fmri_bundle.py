@@ -6,21 +6,16 @@ import gzip
 from pathlib import Path
 
 import torch
-from nibabel.nifti1 import Nifti1Image
-from nilearn.datasets import load_mni152_gm_mask
 from torch import Tensor
 
 from cortexcast_models.bundle import Bundle
 from cortexcast_training.eegfmri.moments import Units
-from cortexcast_training.eegfmri.parcels import parcel_labels, parcels
+from cortexcast_training.eegfmri.parcels import parcel_image, parcels
 from cortexcast_training.eegfmri.vae import BOLD, Vae
 from cortexcast_training.eegfmri.vae_hop import VaeHop, export_hop
 from cortexcast_training.manifest_fields import About, tensor
 
 PARCELS = "parcels.nii.gz"
-
-_VOXEL_MM = 4
-"""Of the image of parcels."""
 
 
 class FmriHop(VaeHop):
@@ -65,6 +60,5 @@ def export_fmri(directory: Path, hop: FmriHop, about: About) -> tuple[Bundle, fl
 
 
 def _parcels_file() -> bytes:
-    grey: Nifti1Image = load_mni152_gm_mask(resolution=_VOXEL_MM)
     # Without the time that gzip notes, so that the same parcels are the same bytes.
-    return gzip.compress(parcel_labels(grey).to_bytes(), mtime=0)
+    return gzip.compress(parcel_image().to_bytes(), mtime=0)

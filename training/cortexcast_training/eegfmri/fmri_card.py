@@ -31,7 +31,7 @@ _EXPLAINED = {
     RIDGE: "the EEG finger-print: power of every electrode and band over 20 s, fitted to the training subjects",
     REDUCED: "likewise, of rank 16",
     MODEL: "from EEG alone; never saw this subject",
-    NULL: "more than nothing is leakage",
+    NULL: "turned in time, the mean over 20 turns; more than nothing is leakage",
     WITH_BOLD: "what the latent keeps of the BOLD itself: reconstruction, not prediction",
     CEILING: "what electrodes can see of it, from the simulation: the end of what EEG can tell",
 }
@@ -54,7 +54,7 @@ _METRICS = {
     "connectivity error": "connectivity error",
     "crps": "CRPS, %",
     "two-way identification": "two-way identification",
-    "rank accuracy": "rank accuracy",
+    "two against two": "two against two",
     "top 1": "label seen is the likeliest",
     "top 3": "label seen is among three",
 }
@@ -106,7 +106,13 @@ def _methods(results: FmriResults) -> str:
         values = [interval(results.methods[name].metrics.get(metric)) for metric in metrics]
         rows.append([f"**{name}**" if name == MODEL else name, *values, said[name]])
     note = (
-        "Means over outputs; by chance two-way identification and rank accuracy are 0.5." if "top 1" in metrics else ""
+        "Means over outputs. Two-way identification: of one estimate and two segments of a film, how often the one "
+        "that was shown is more like it; two against two: how often two estimates and two segments are matched "
+        "rightly. By chance both are 0.5."
+        if "two against two" in metrics
+        else "Connectivity error: root mean square, over pairs of parcels, of the difference of their correlations; "
+        "what an estimate misses counts as noise of each parcel alone, so that of no change at all is what all "
+        "correlations amount to."
     )
     return f"{table(['method', *(_METRICS[metric] for metric in metrics), 'what it is'], rows)}\n\n{note}".strip()
 
@@ -120,9 +126,14 @@ def _headline(results: FmriResults) -> str:
     parts = [table(["r of the model less that of", "difference"], rows)]
     if results.ceiling_share is not None:
         parts.append(
-            f"The model reaches {percent(results.ceiling_share)} of the ceiling, r of what electrodes can see."
+            f"The model reaches {percent(results.ceiling_share)} of the ceiling, r of what electrodes can see. Of the "
+            f"variance that this explains it explains {100 * _r2(results, MODEL) / _r2(results, CEILING):.0f} %."
         )
     return "\n\n".join(parts)
+
+
+def _r2(results: FmriResults, name: str) -> float:
+    return results.methods[name].metrics["r2"].value
 
 
 def _reconstruction(results: FmriResults) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cortexcast_training.eegfmri.fmri_metrics import (
     connectivity_error,
     crps,
-    rank_accuracy,
+    two_against_two,
     two_way_identification,
 )
 from cortexcast_training.metrics import LEVELS, correlation_of_sensors, coverage
@@ -76,7 +76,7 @@ def score_stimulus(shown: Floats, estimate: Estimate, tr_s: float) -> Scores:
     pairs = segments(shown, tr_s), segments(estimate.mean, tr_s)
     if len(pairs[0]) > 1:
         scores.metrics["two-way identification"] = two_way_identification(*pairs)
-        scores.metrics["rank accuracy"] = rank_accuracy(*pairs)
+        scores.metrics["two against two"] = two_against_two(*pairs)
     return scores
 
 
@@ -106,7 +106,7 @@ def without_global(courses: Floats) -> Floats:
 
 def over_runs(scores: Sequence[Mapping[str, Scores]]) -> dict[str, Scores]:
     """A subject's scores by method, the mean over runs."""
-    return {name: _mean([each[name] for each in scores]) for name in scores[0]}
+    return {name: mean_scores([each[name] for each in scores]) for name in scores[0]}
 
 
 def gathered(records: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -127,14 +127,18 @@ def _score(recorded: Floats, estimate: Estimate, known: NDArray[np.bool_]) -> Sc
     r, r2 = np.full(len(known), np.nan), np.full(len(known), np.nan)
     true, given = recorded[:, known], estimate.mean[:, known]
     r[known] = correlation_of_sensors(true, given)
-    r2[known] = 1 - ((true - given) ** 2).sum(axis=0) / ((true - true.mean(axis=0)) ** 2).sum(axis=0)
+    power = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
+    r2[known] = 1 - ((true - given) ** 2).sum(axis=0) / np.where(power > 0, power, np.nan)
+    # What never changed cannot be told.
+    r[np.isnan(r2)] = np.nan
     levels = {}
     if estimate.std is not None:
         levels = {level: coverage(true, given, estimate.std[:, known], level) for level in LEVELS}
     return Scores({"r": float(np.nanmean(r)), "r2": float(np.nanmean(r2))}, r, r2, levels)
 
 
-def _mean(scores: Sequence[Scores]) -> Scores:
+def mean_scores(scores: Sequence[Scores]) -> Scores:
+    """The mean of scores of the same method."""
     return Scores(
         {name: float(np.mean(values)) for name, values in gathered([each.metrics for each in scores]).items()},
         known_mean([each.r for each in scores]),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cortexcast_training.eegfmri.fmri_baselines import RANK, alpha_power, group_mean, lagged_ridge, shifted
 from cortexcast_training.eegfmri.fmri_judge import Estimate
+from cortexcast_training.eegfmri.fmri_metrics import MIN_SHIFT_S
 from cortexcast_training.eegfmri.moments import Moments, settled
 from cortexcast_training.eegfmri.runs import HOP_S, Run
 from cortexcast_training.eegfmri.targets import Floats, Target, bold, seen
@@ -30,6 +31,9 @@ MODEL, WITH_BOLD, NULL, RIDGE, REDUCED, ALPHA, GROUP, ZERO, CEILING = (
 
 Method = Callable[[Run], Estimate]
 """Estimates a run's settled volumes."""
+
+_NULLS = 20
+"""Times that EEG is turned by: what by chance suits a film at one of them would suit it for every subject."""
 
 TARGETS: Mapping[Product, Target] = {"fmri": bold, "stimulus": seen}
 MODALITY: Mapping[Product, str] = {"fmri": BOLD, "stimulus": STIMULUS}
@@ -67,8 +71,8 @@ def methods(
     validation: Sequence[Run],
     judged: Sequence[Run],
     others: Sequence[Run],
-) -> dict[str, Method]:
-    """All of them, fitted to the training runs.
+) -> dict[str, list[Method]]:
+    """All of them, fitted to the training runs; of several under one name the mean score counts.
 
     Args:
         trained: the model.
@@ -79,21 +83,22 @@ def methods(
     """
     product = trained.product
     target = TARGETS[product]
-    ridge, reduced = lagged_ridge(train, validation, target, (None, RANK))
+    # Of a space with few dimensions every map is of a low rank.
+    ranks = (None, RANK) if target(train[0]).shape[1] > RANK else (None,)
     model = autoencoder(trained)
     found = {
-        ZERO: lambda run: Estimate(np.zeros_like(truth(run, product))),
-        RIDGE: _of_volumes(ridge, product),
-        REDUCED: _of_volumes(reduced, product),
-        MODEL: model,
-        NULL: lambda run: model(at_another_time(run)),
-        WITH_BOLD: autoencoder(trained, (EEG, BOLD)),
+        ZERO: [lambda run: Estimate(np.zeros_like(truth(run, product)))],
+        MODEL: [model],
+        NULL: [_turned(model, number / (_NULLS - 1)) for number in range(_NULLS)],
+        WITH_BOLD: [autoencoder(trained, (EEG, BOLD))],
     }
+    for name, ridge in zip((RIDGE, REDUCED), lagged_ridge(train, validation, target, ranks), strict=False):
+        found[name] = [_of_volumes(ridge, product)]
     if product == "fmri":
-        found[GROUP] = _of_volumes(lambda run: group_mean(run, others), product)
-        found[ALPHA] = _of_volumes(alpha_power(train), product)
+        found[GROUP] = [_of_volumes(lambda run: group_mean(run, others), product)]
+        found[ALPHA] = [_of_volumes(alpha_power(train), product)]
         if all(run.visible is not None for run in judged):
-            found[CEILING] = _of_volumes(_visible, product)
+            found[CEILING] = [_of_volumes(_visible, product)]
     return found
 
 
@@ -120,9 +125,14 @@ def reconstructions(trained: TrainedVae, run: Run) -> dict[str, float]:
     }
 
 
-def at_another_time(run: Run) -> Run:
-    """A run whose EEG is that of half a run later."""
-    return shifted(run, len(run.power) // 2 * HOP_S)
+def _turned(method: Method, share: float) -> Method:
+    """Given EEG of another time: turned by a share of all times from ``MIN_SHIFT_S`` up to as much from the end."""
+
+    def estimate(run: Run) -> Estimate:
+        duration_s = len(run.power) * HOP_S
+        return method(shifted(run, MIN_SHIFT_S + share * max(0.0, duration_s - 2 * MIN_SHIFT_S)))
+
+    return estimate
 
 
 def _visible(run: Run) -> Floats:

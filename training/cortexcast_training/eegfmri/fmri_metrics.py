@@ -31,11 +31,17 @@ def crps(recorded: Numbers, estimated: Numbers, std: Numbers) -> float:
 
 
 def connectivity_error(recorded: Numbers, estimated: Numbers) -> float:
-    """Root mean square difference of the correlations between outputs, over all pairs."""
+    """Root mean square difference of the correlations between outputs, over all pairs.
+
+    What an estimate misses of each output's variance counts as noise of that output alone. Else the less an estimate
+    holds, the more its courses would be alike.
+    """
     pairs = np.triu_indices(recorded.shape[1], 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        first, second = (np.nan_to_num(np.asarray(np.corrcoef(each, rowvar=False))) for each in (recorded, estimated))
-    return float(np.sqrt(np.mean((first[pairs] - second[pairs]) ** 2)))
+    sd = recorded.std(axis=0)
+    scale = np.outer(sd, sd)[pairs]
+    first, second = (np.cov(each, rowvar=False, ddof=0)[pairs] for each in (recorded, estimated))
+    differences = np.divide(first - second, scale, out=np.zeros_like(scale), where=scale > 0)
+    return float(np.sqrt(np.mean(differences**2)))
 
 
 def shifted_correlations(recorded: Numbers, estimated: Numbers, tr_s: float) -> Floats:
@@ -71,8 +77,8 @@ def significant(
     return np.asarray(stats.false_discovery_control(p) <= level)
 
 
-def two_way_identification(shown: Numbers, estimated: Numbers) -> float:
-    """Share of pairs of segments that are told apart: each estimate is nearer to its own than to the other's.
+def two_against_two(shown: Numbers, estimated: Numbers) -> float:
+    """Share of pairs of segments whose two estimates are matched rightly: by the sum of both likenesses.
 
     Args:
         shown: ``(n_segments, n_values)``, what was shown in each segment.
@@ -80,6 +86,8 @@ def two_way_identification(shown: Numbers, estimated: Numbers) -> float:
 
     Returns:
         0.5 by chance: what cannot be told apart is half right.
+
+    Source: Mitchell et al., *Science* 320 (2008).
     """
     r = _similarity(shown, estimated)
     own = np.diag(r)
@@ -88,8 +96,11 @@ def two_way_identification(shown: Numbers, estimated: Numbers) -> float:
     return float(np.mean((more > 0) + 0.5 * (more == 0)))
 
 
-def rank_accuracy(shown: Numbers, estimated: Numbers) -> float:
-    """How high the segment that was shown ranks among all, by likeness to the estimate: 1 at best, 0.5 by chance."""
+def two_way_identification(shown: Numbers, estimated: Numbers) -> float:
+    """Of one estimate and two segments, how often the one that was shown is more like it; 0.5 by chance.
+
+    It is the rank accuracy too: how high, of 0 to 1, the segment that was shown ranks among all others.
+    """
     r = _similarity(shown, estimated)
     own = np.diag(r)
     lower, as_high = (r < own).sum(axis=0), (r == own).sum(axis=0) - 1

@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
-from nilearn.datasets import load_mni152_gm_mask
 from nilearn.plotting import plot_stat_map
 
 from cortexcast_training.eegfmri.fmri_methods import CEILING, MODEL, RIDGE
 from cortexcast_training.eegfmri.fmri_results import FmriResults
-from cortexcast_training.eegfmri.parcels import parcel_labels
+from cortexcast_training.eegfmri.parcels import parcel_image
 from cortexcast_training.pictures import png, titled
 
-_MAP_MM = 4
 _CUTS = (-16, 0, 16, 32, 48, 64)
 
 
@@ -44,10 +42,10 @@ def _methods(results: FmriResults) -> Figure:
 
 def _map(results: FmriResults) -> Figure:
     figure = _titled(results, "r of each parcel that is significant", (12, 3))
-    grey: Nifti1Image = load_mni152_gm_mask(resolution=_MAP_MM)
-    labels = np.asarray(parcel_labels(grey).dataobj)
+    parcels = parcel_image()
+    labels = np.asarray(parcels.dataobj)
     r = np.array([0.0, *(output.r if output.r is not None and output.significant else 0 for output in results.outputs)])
-    image = Nifti1Image(r[labels].astype(np.float32), grey.affine)
+    image = Nifti1Image(r[labels].astype(np.float32), parcels.affine)
     axes = figure.subplots()
     plot_stat_map(
         image,

@@ -16,8 +16,8 @@ class MethodScores(Strict):
 
     Metrics are named ``r`` and ``r2`` (share of the variance that is explained), both means over outputs;
     of BOLD also ``r without global signal``, ``connectivity error`` (root mean square, of correlations between parcels)
-    and ``crps`` (%); of the stimulus ``two-way identification``, ``rank accuracy`` and, where it has labels, ``top 1``
-    and ``top 3`` (share of volumes of which the label seen is among so many likeliest).
+    and ``crps`` (%); of the stimulus ``two-way identification``, ``two against two`` and, where it has labels,
+    ``top 1`` and ``top 3`` (share of volumes of which the label seen is among so many likeliest).
     """
 
     metrics: dict[str, Interval]

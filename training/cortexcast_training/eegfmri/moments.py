@@ -25,7 +25,8 @@ STIMULUS_LAG_S = 5.25
 SETTLE_S = 20.0
 """At the beginning of a run's EEG, not used: what the wearer shows on average is not known yet."""
 
-_SMALLEST = 1e-6
+SMALLEST = 1e-6
+"""What never changes has this unit."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ class Moments:
 
 
 def seen_before(run: Run) -> NDArray[np.int64]:
-    """Of each volume the one during which was seen what it is asked for, ``(n_volumes,)``; the first where none was."""
+    """Of each volume the one during which was seen what it is asked for, ``(n_volumes,)``; -1 before the first one."""
     begins, seen = run.hops - round(run.late_s / HOP_S), run.hops - round(STIMULUS_LAG_S / HOP_S)
-    return np.asarray((np.searchsorted(begins, seen, side="right") - 1).clip(0), np.int64)
+    return np.asarray(np.searchsorted(begins, seen, side="right") - 1, np.int64)
 
 
 def settled(run: Run, *, with_stimulus: bool = False) -> NDArray[np.int64]:
@@ -105,7 +106,8 @@ def settled(run: Run, *, with_stimulus: bool = False) -> NDArray[np.int64]:
     """
     volumes = np.flatnonzero(run.hops * HOP_S >= SETTLE_S)
     if with_stimulus and run.stimulus is not None:
-        volumes = volumes[np.isfinite(run.stimulus.embedding[seen_before(run)[volumes]]).all(axis=1)]
+        before = seen_before(run)[volumes]
+        volumes = volumes[(before >= 0) & np.isfinite(run.stimulus.embedding[before]).all(axis=1)]
     return volumes
 
 
@@ -126,4 +128,4 @@ def _sizes(courses: Sequence[Singles]) -> Singles:
     power = np.array([np.mean(course.astype(np.float64) ** 2, axis=0) for course in courses])
     known = np.isfinite(power)
     mean = np.where(known, power, 0).sum(axis=0) / known.sum(axis=0).clip(1)
-    return np.asarray(np.sqrt(mean).clip(_SMALLEST), np.float32)
+    return np.asarray(np.sqrt(mean).clip(SMALLEST), np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cortexcast_training.eegfmri.bold_file import BoldError, sidecar_fields
 from cortexcast_training.eegfmri.electrode_places import PlaceError, places_by_direction
-from cortexcast_training.eegfmri.simulator import REFERENCE, Marker
+from cortexcast_training.eegfmri.simulator import Marker
 from cortexcast_training.eegfmri.volume_markers import VOLUME
 from cortexcast_training.leadfield import electrode_positions
 from cortexcast_training.recording import RecordingError
@@ -83,8 +83,9 @@ def read_eeg(stem: Path) -> EegRecording:
             f"{path} has no ECG, by which the pulse is removed: give its channel that type in channels.tsv"
         )
     markers = _markers(Path(f"{stem}_events.tsv"), raw)
-    reference = str(fields.get("EEGReference", REFERENCE))
-    places = _places(path, [name for name, kind in types.items() if kind == "eeg"], reference)
+    electrodes = [name for name, kind in types.items() if kind == "eeg"]
+    reference = _reference(path, fields, electrodes)
+    places = _places(path, electrodes, reference)
     return EegRecording(
         name=str(path),
         eeg=_signals(raw, list(types), path),
@@ -158,14 +159,31 @@ def _types(table: Path, raw: Any, fields: dict[str, Any]) -> dict[str, str]:
 def _markers(table: Path, raw: Any) -> list[Marker]:
     """All markers, ascending; the table counts samples from one on."""
     if table.is_file():
-        rows = _rows(table, "sample", "type", "marker_code")
-        markers = [Marker(round(_number(table, row, "sample")) - 1, row["type"], row["marker_code"]) for row in rows]
+        rows = _rows(table, "sample")
+        # NATVIEW's name for it, and BIDS's.
+        code = next((name for name in ("marker_code", "value") if name in rows[0]), None)
+        if code is None:
+            raise RecordingError(f"{table} has neither a column marker_code nor value, which would tell R128")
+        markers = [Marker(round(_number(table, row, "sample")) - 1, row.get("type", ""), row[code]) for row in rows]
     else:
         # BrainVision's are named by kind and code, EEGLAB's by code alone.
         named = [(each["onset"], *each["description"].rpartition("/")[::2]) for each in raw.annotations]
         rate_hz = raw.info["sfreq"]
         markers = [Marker(round(onset * rate_hz), kind, " ".join(code.split())) for onset, kind, code in named]
     return sorted(markers, key=lambda marker: marker.sample)
+
+
+def _reference(path: Path, fields: dict[str, Any], electrodes: Collection[str]) -> str:
+    """The electrode that all were recorded against: the average needs it back."""
+    reference = fields.get("EEGReference")
+    if not isinstance(reference, str):
+        raise RecordingError(f"{path}: say in the sidecar's EEGReference against which electrode it was recorded")
+    if reference in electrodes:
+        raise RecordingError(
+            f"{path}: {reference} is among the channels and cannot be their reference: correct EEGReference in the "
+            "sidecar"
+        )
+    return reference
 
 
 def _places(path: Path, names: list[str], reference: str) -> dict[str, Floats]:

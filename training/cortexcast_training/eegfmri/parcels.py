@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 REACH_MM = 15.0
 """What is farther from every parcel's centre belongs to none."""
 
+_IMAGE_MM = 4
+
 
 @dataclass(frozen=True)
 class Parcels:
@@ -50,6 +52,13 @@ def parcels() -> Parcels:
     names = tuple(f"{network} {networks[: number + 1].count(network)}" for number, network in enumerate(networks))
     centres = np.array([atlas.rois[axis] for axis in "xyz"], np.float64).T
     return Parcels(names, networks, tuple(str(region) for region in atlas.regions), centres)
+
+
+@cache
+def parcel_image() -> Nifti1Image:
+    """``parcel_labels`` of the template's grey matter: what is told of parcels is shown on it."""
+    grey: Nifti1Image = datasets.load_mni152_gm_mask(resolution=_IMAGE_MM)
+    return parcel_labels(grey)
 
 
 def parcel_labels(mask: Nifti1Image) -> Nifti1Image:

@@ -16,6 +16,7 @@ from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.eegfmri.anatomy import Anatomy, grid, tissue
 from cortexcast_training.eegfmri.networks import ACTIVITY_HZ
 from cortexcast_training.eegfmri.parcel_bold import ParcelBold
+from cortexcast_training.eegfmri.resampling import moved
 
 Floats = NDArray[np.float64]
 
@@ -86,14 +87,14 @@ def draw_scan(
     motion = _motion(settings, n_volumes, seed)
     affine = grid(shape, settings.voxel_mm)
     to_template = np.linalg.inv(anatomy.from_mni @ to_mni)
-    voxels = np.indices(shape).reshape(3, -1)
-    slices = voxels[2]
+    voxels = np.indices(shape, np.float64).reshape(3, -1)
+    slices = voxels[2].astype(np.int64)
     noise = parcels.signal - parcels.neural
     rng = stream(seed, "scan")
     volumes = np.empty((*shape, n_volumes), np.int16)
     for number, begin_s in enumerate(parcels.times):
         # Where in the template lies what is at each voxel now?
-        at = _at(to_template @ np.linalg.inv(rigid(motion[number])) @ affine, voxels)
+        at = moved(to_template @ np.linalg.inv(rigid(motion[number])) @ affine, voxels)
         bright = scipy.ndimage.map_coordinates(brightness, at, order=1)
         parcel = scipy.ndimage.map_coordinates(labels, at, order=0)
         times = begin_s + slice_times
@@ -112,10 +113,10 @@ def draw_scan(
 
 def rigid(motion: Floats) -> Floats:
     """Six numbers of ``Scan.motion`` as a map of mm to mm, ``(4, 4)``."""
-    moved = np.eye(4)
-    moved[:3, :3] = Rotation.from_rotvec(motion[3:]).as_matrix()
-    moved[:3, 3] = motion[:3]
-    return moved
+    by = np.eye(4)
+    by[:3, :3] = Rotation.from_rotvec(motion[3:]).as_matrix()
+    by[:3, 3] = motion[:3]
+    return by
 
 
 def _motion(settings: ScanSettings, n_volumes: int, seed: int) -> Floats:
@@ -125,10 +126,6 @@ def _motion(settings: ScanSettings, n_volumes: int, seed: int) -> Floats:
     size = np.r_[np.full(3, settings.shift_mm), np.full(3, np.radians(settings.turn_deg))]
     motion = smooth * np.divide(size, spread, out=np.zeros(6), where=spread > 0)
     return np.asarray(motion - motion[0], np.float64)
-
-
-def _at(affine: Floats, voxels: NDArray[np.int64]) -> Floats:
-    return np.asarray(affine[:3, :3] @ voxels + affine[:3, 3:], np.float64)
 
 
 def _at_times(course: Floats, times: Floats) -> Floats:

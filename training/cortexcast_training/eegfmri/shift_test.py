@@ -94,7 +94,7 @@ class ShiftTest:
     def found(self) -> Found:
         """What the runs so far show."""
         n = len(self._chance)
-        squares = np.sum(self._chance**2, axis=0)
+        squares = np.einsum("n...,n...->...", self._chance, self._chance)
         greatest = np.max(np.abs(self._z) / (np.sqrt(squares / n) + _SMALLEST), axis=1)
         p = np.empty(greatest.shape)
         for number, row in enumerate(greatest):

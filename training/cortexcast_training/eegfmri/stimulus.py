@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 Singles = NDArray[np.float32]
@@ -56,11 +57,13 @@ def read_stimulus(path: Path) -> Stimulus:
         StimulusError: no such file, no ``.npz``, no embedding, or shapes and numbers that cannot be.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            given = {name: arrays[name] for name in arrays.files}
+        # Opened here: NumPy leaves a damaged file open.
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            given = {name: arrays[name] for name in arrays.files} if isinstance(arrays, NpzFile) else {}
     except OSError as error:
         raise StimulusError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StimulusError(f"{path} is no .npz of plain arrays: {error}") from None
     if "embedding" not in given:
         raise StimulusError(
@@ -78,8 +81,8 @@ def read_stimulus(path: Path) -> Stimulus:
     if len(labels) and "places" not in given:
         raise StimulusError(f"{path} has 'labels' and no 'places' (labels, dimensions) that say where they lie")
     for name, array, shape in (("places", places, (len(labels), n_dimensions)), ("shown", shown, (n_volumes,))):
-        if array.shape != shape:
-            raise StimulusError(f"{path}: '{name}' is {array.shape}, must be {shape}")
+        if array.shape != shape or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise StimulusError(f"{path}: '{name}' is {array.shape} of {array.dtype}, must be finite numbers, {shape}")
     if not (np.isin(shown, np.arange(-1, len(labels)))).all():
         raise StimulusError(f"{path}: 'shown' must be numbers of labels, 0 to {len(labels) - 1}, or -1")
     return Stimulus(

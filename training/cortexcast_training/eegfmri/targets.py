@@ -20,6 +20,10 @@ def bold(run: Run) -> Floats:
 
 
 def seen(run: Run) -> Floats:
-    """What was seen as long ago as BOLD is late, ``(n_volumes, n_dimensions)``, of a run whose stimulus is known."""
+    """What was seen as long ago as BOLD is late, ``(n_volumes, n_dimensions)``, of a run whose stimulus is known.
+
+    NaN where it is not known, as before the film.
+    """
     assert run.stimulus is not None
-    return np.asarray(run.stimulus.embedding[seen_before(run)], np.float64)
+    before = seen_before(run)
+    return np.where(before[:, np.newaxis] >= 0, run.stimulus.embedding[before], np.nan).astype(np.float64)

@@ -15,9 +15,10 @@ from cortexcast_training.eegfmri.fmri_methods import MODALITY
 from cortexcast_training.eegfmri.fmri_recipe import FmriRecipe, RecordedRuns, SimulatedViewers
 from cortexcast_training.eegfmri.labels import Labels, fit_temperature
 from cortexcast_training.eegfmri.latent import active_units
-from cortexcast_training.eegfmri.moments import Moments, seen_before, settled
+from cortexcast_training.eegfmri.moments import SMALLEST, Moments, Units, seen_before, settled
 from cortexcast_training.eegfmri.run_file import read_runs
 from cortexcast_training.eegfmri.runs import Run, RunError
+from cortexcast_training.eegfmri.stimulus import Stimulus
 from cortexcast_training.eegfmri.trained_vae import Product, TrainedVae, save_trained
 from cortexcast_training.eegfmri.vae import EEG, STIMULUS, Vae, VaeShape
 from cortexcast_training.eegfmri.viewers import training_viewers, validation_viewers, write_runs
@@ -57,8 +58,9 @@ def train(recipe: FmriRecipe, product: Product, folder: Path, listener: Listener
     if product == "fmri":
         train_runs, validation_runs = (_without_stimuli(some) for some in (train_runs, validation_runs))
     else:
-        train_runs, validation_runs = (with_stimuli(some) for some in (train_runs, validation_runs))
+        train_runs, validation_runs = with_stimuli(train_runs, validation_runs)
     moments = Moments(train_runs)
+    _check_varied(moments.units)
     held_out = Moments(validation_runs, moments.units)
     torch.manual_seed(recipe.fit.seed)
     vae = Vae(_shape(recipe, moments))
@@ -134,20 +136,42 @@ def _simulate(data: SimulatedViewers, folder: Path, listener: Listener) -> None:
     write_runs(groups, listener.preparing)
 
 
-def with_stimuli(runs: Sequence[Run]) -> list[Run]:
-    """Those runs of which it is known what was seen.
+def with_stimuli(*groups: Sequence[Run]) -> list[list[Run]]:
+    """Of each group those runs of which it is known what was seen.
 
     Raises:
-        RunError: there are none, or their stimuli are of different spaces.
+        RunError: there are none in one, or stimuli are of different spaces.
     """
-    known = [run for run in runs if run.stimulus is not None]
-    if not known:
-        raise RunError(f"of {len(runs)} runs nothing is known of what was seen: preprocess them with --stimuli, anew")
-    spaces = {(run.stimulus.embedding.shape[1], run.stimulus.labels): run.name for run in known if run.stimulus}
+    known = [[run for run in runs if run.stimulus is not None] for runs in groups]
+    for runs, some in zip(groups, known, strict=True):
+        if not some:
+            named = ", ".join(sorted({run.subject for run in runs}))
+            raise RunError(
+                f"of {len(runs)} runs ({named}) nothing is known of what was seen: preprocess them with --stimuli"
+            )
+    spaces = {_space(run.stimulus): run.name for some in known for run in some if run.stimulus}
     if len(spaces) > 1:
         one, other, *_ = spaces.values()
         raise RunError(f"what was seen in {one} and in {other} has other dimensions or labels: encode all films alike")
     return known
+
+
+def _space(stimulus: Stimulus) -> tuple[int, tuple[str, ...], bytes]:
+    """What stimuli of the same space have in common."""
+    return stimulus.embedding.shape[1], stimulus.labels, stimulus.places.tobytes()
+
+
+def _check_varied(units: Units) -> None:
+    """Make sure that every dimension of the stimulus can be learned.
+
+    Raises:
+        RunError: one never changes.
+    """
+    if constant := np.flatnonzero(units.embedding <= SMALLEST).tolist():
+        numbers = ", ".join(str(number + 1) for number in constant)
+        raise RunError(
+            f"dimension {numbers} of what was seen is the same in all films trained on: leave it out of them"
+        )
 
 
 def _without_stimuli(runs: Sequence[Run]) -> list[Run]:

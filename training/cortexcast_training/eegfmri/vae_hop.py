@@ -116,6 +116,7 @@ def export_hop(
         **about_fields(about),
         "window": WINDOW,
         "hop": HOP,
+        "memory": (N_HOPS - 1) * HOP,
         "montage": montage(ELECTRODES),
         "preprocessing": PREPROCESSING.model_dump(mode="json"),
         "inputs": [
