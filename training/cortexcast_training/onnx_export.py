@@ -41,8 +41,16 @@ class Graph:
     deviation: float
 
 
-def export_graph(net: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) -> Graph:
+def export_graph(
+    net: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str], *, rows_of_their_own: bool = False
+) -> Graph:
     """Export a net whose ``forward`` takes these inputs, in order, and gives a tuple of these outputs.
+
+    Args:
+        net: to export.
+        given: inputs by name, as an example.
+        outputs: names.
+        rows_of_their_own: each input may have any number of rows, whatever the others have, instead of the example's.
 
     Raises:
         ExportError: ONNX Runtime deviates from torch by more than ``TOLERANCE``.
@@ -50,12 +58,15 @@ def export_graph(net: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[
     net.eval()
     with torch.no_grad():
         expected = dict(zip(outputs, (output.numpy() for output in net(**given)), strict=True))
-    graph = _graph(net, given, outputs)
+    rows = {name: {0: f"{name}_rows"} for name in given} if rows_of_their_own else None
+    graph = _graph(net, given, outputs, rows)
     golden = {name: tensor.numpy() for name, tensor in given.items()}
     return Graph(graph, {**golden, **expected}, _parity(graph, golden, expected))
 
 
-def _graph(net: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) -> bytes:
+def _graph(
+    net: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str], sizes: dict[str, dict[int, str]] | None
+) -> bytes:
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
@@ -64,6 +75,7 @@ def _graph(net: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) 
             path,
             input_names=list(given),
             output_names=list(outputs),
+            dynamic_shapes=sizes,
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -84,16 +96,18 @@ def _without_origin(model: onnx.ModelProto) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says of itself: that torchvision is absent, and what it uses that is deprecated."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without what the exporter says of itself: that torchvision is absent, what it leaves, what is deprecated."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _parity(

@@ -81,15 +81,19 @@ class EegEncoder(nn.Module):
         super().__init__()
         self.filters = nn.Linear(shape.n_features, shape.n_filters, bias=False)
         self.register_buffer("bumps", torch.from_numpy(bumps()))
-        self.expert = _Expert(shape.n_filters * len(_CENTRES_S), shape)
+        self.expert = Expert(shape.n_filters * len(_CENTRES_S), shape)
 
     def forward(self, power: Tensor) -> Gaussian:
         """The expert's opinion."""
-        expert: Gaussian = self.expert((self.bumps @ self.filters(power)).flatten(1))
+        expert: Gaussian = self.expert(self.looks(self.filters(power)))
         return expert
 
+    def looks(self, filtered: Tensor) -> Tensor:
+        """What the expert is told of filters' courses, ``(batch, N_HOPS, n_filters)``: by bumps, ``(batch, n)``."""
+        return torch.matmul(self.bumps, filtered).flatten(1)
 
-class _Expert(nn.Module):
+
+class Expert(nn.Module):
     """A linear map to the latent's mean, a net that corrects it and says how sure it is."""
 
     def __init__(self, n_inputs: int, shape: VaeShape) -> None:
@@ -102,8 +106,17 @@ class _Expert(nn.Module):
 
     def forward(self, inputs: Tensor) -> Gaussian:
         """Of ``(batch, n_inputs)``."""
-        more, log_variance = self.correction(nn.functional.gelu(self.hidden(inputs))).chunk(2, dim=-1)
-        return Gaussian(self.linear(inputs) + more, log_variance)
+        return self.second(self.first(inputs))
+
+    def first(self, inputs: Tensor) -> Tensor:
+        """Its linear half: ``(batch, latent + width)``."""
+        return torch.cat([self.linear(inputs), self.hidden(inputs)], dim=-1)
+
+    def second(self, activations: Tensor) -> Gaussian:
+        """The other, of what the first gives."""
+        linear, hidden = activations.split([self.linear.out_features, self.hidden.out_features], dim=-1)
+        more, log_variance = self.correction(nn.functional.gelu(hidden)).chunk(2, dim=-1)
+        return Gaussian(linear + more, log_variance)
 
 
 class Decoder(nn.Module):
@@ -124,7 +137,7 @@ class Vae(nn.Module):
     def __init__(self, shape: VaeShape) -> None:
         super().__init__()
         self.shape = shape
-        self.encoders = nn.ModuleDict({EEG: EegEncoder(shape), BOLD: _Expert(shape.n_parcels, shape)})
+        self.encoders = nn.ModuleDict({EEG: EegEncoder(shape), BOLD: Expert(shape.n_parcels, shape)})
         self.decoders = nn.ModuleDict(
             {
                 EEG: Decoder(shape.latent, N_HOPS // HOPS_PER_BIN * shape.n_features, shape.n_features),
@@ -133,7 +146,7 @@ class Vae(nn.Module):
         )
         self.tokens = nn.ParameterDict({EEG: torch.zeros(shape.n_features), BOLD: torch.zeros(shape.n_parcels)})
         if shape.n_dimensions:
-            self.encoders[STIMULUS] = _Expert(shape.n_dimensions, shape)
+            self.encoders[STIMULUS] = Expert(shape.n_dimensions, shape)
             self.decoders[STIMULUS] = Decoder(shape.latent, shape.n_dimensions, shape.n_dimensions)
 
     @property
