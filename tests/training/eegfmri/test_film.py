@@ -46,3 +46,13 @@ def test_scenes_of_one_label_are_alike() -> None:
 def test_a_shortest_scene_longer_than_the_longest_is_an_error() -> None:
     with pytest.raises(ValidationError, match="scene_max_s must not be less than scene_min_s"):
         FilmSettings(scene_min_s=5, scene_max_s=4)
+
+
+def test_in_the_dark_nothing_is_seen_and_the_rest_is_as_it_was() -> None:
+    light, half = (draw_film(FilmSettings(dark_share=share), 900, 3) for share in (0.0, 0.5))
+    dark = half.labels < 0
+    assert 0.35 < dark.mean() < 0.65
+    assert not half.embedding[dark].any()
+    np.testing.assert_array_equal(half.embedding[~dark], light.embedding[~dark])
+    np.testing.assert_array_equal(half.labels[~dark], light.labels[~dark])
+    np.testing.assert_array_equal(half.onsets, light.onsets)

@@ -43,7 +43,7 @@ def vae() -> Vae:
 @pytest.fixture(scope="module")
 def bundle(vae: Vae, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    return export_fmri(folder, FmriHop(vae, UNITS), ABOUT)[0]
+    return export_fmri(folder, FmriHop(vae, UNITS), ABOUT, {})[0]
 
 
 def offline(vae: Vae, eeg: np.ndarray) -> np.ndarray:

@@ -59,3 +59,13 @@ def test_noise_is_correlated_from_volume_to_volume_as_set(networks: Networks) ->
     given = run(networks, 0, noise_autocorrelation=0.5)
     noise = given.signal - given.neural
     assert np.mean(noise[:, 1:] * noise[:, :-1]) / noise.var() == pytest.approx(0.5, abs=0.02)
+
+
+def test_in_parcels_that_are_not_coupled_nothing_is_visible_and_all_others_are_as_they_were(networks: Networks) -> None:
+    whole, half = (run(networks, 0, coupled_share=share) for share in (1.0, 0.5))
+    coupled = half.visible.any(axis=1)
+    assert coupled.sum() == 150
+    np.testing.assert_array_equal(half.signal[coupled], whole.signal[coupled])
+    assert half.neural[~coupled].std() == pytest.approx(whole.neural[~coupled].std(), rel=0.1)
+    own = [np.corrcoef(*pair)[0, 1] for pair in zip(half.neural[~coupled], whole.visible[~coupled], strict=True)]
+    assert np.abs(np.mean(own)) < 0.05

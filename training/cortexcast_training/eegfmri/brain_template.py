@@ -10,10 +10,13 @@ from nibabel.nifti1 import Nifti1Image
 from nilearn import datasets
 from numpy.typing import NDArray
 
+from cortexcast_training.eegfmri.resampling import places, sample_linear
+
 Mask = NDArray[np.bool_]
 
 _SURELY_WHITE, _MOSTLY = 0.9, 0.5
 _HARDLY_ANY = 0.2
+_GREY_MM = 2
 _INSIDE_MM = 12
 """So far from the brain's edge there is fluid in ventricles alone."""
 
@@ -35,6 +38,14 @@ def template_brain(voxel_mm: int) -> Mask:
 def template_grey(voxel_mm: int) -> Mask:
     """Where more than half is grey matter: nilearn's own mask of it is most of the brain, ventricles and all."""
     return (_data(datasets.load_mni152_gm_template(resolution=voxel_mm)) > _MOSTLY) & template_brain(voxel_mm)
+
+
+def grey_of(image: Nifti1Image) -> Mask:
+    """Where grey matter is in an image's own voxels, in any MNI152 space: all its templates are of one brain."""
+    shape = image.shape[:3]
+    grey = template_grey(_GREY_MM).astype(np.float32)
+    values = sample_linear(grey, template(_GREY_MM).affine, places(shape, image.affine))
+    return np.asarray(values.reshape(shape) > _MOSTLY)
 
 
 @cache

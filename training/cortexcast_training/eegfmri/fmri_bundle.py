@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -36,8 +37,8 @@ class FmriHop(VaeHop):
         return (mean * self.bold_unit).unsqueeze(1), std * self.bold_unit, level, n_hops, history, n_since_gap
 
 
-def export_fmri(directory: Path, hop: FmriHop, about: About) -> tuple[Bundle, float]:
-    """Write the bundle; returns and errors are those of ``export_hop``."""
+def export_fmri(directory: Path, hop: FmriHop, about: About, files: Mapping[str, bytes]) -> tuple[Bundle, float]:
+    """Write the bundle, with more files in it; returns and errors are those of ``export_hop``."""
     known = parcels()
     return export_hop(
         directory,
@@ -55,7 +56,7 @@ def export_fmri(directory: Path, hop: FmriHop, about: About) -> tuple[Bundle, fl
             "parcels_file": PARCELS,
         },
         about,
-        {PARCELS: _parcels_file()},
+        {PARCELS: _parcels_file(), **files},
     )
 
 

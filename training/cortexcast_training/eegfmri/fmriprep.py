@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from cortexcast_training.eegfmri.bold_file import BoldError, bold_scan, read_nifti, sidecar_fields
 from cortexcast_training.eegfmri.bold_preprocessing import PreprocessedBold, smoothed
-from cortexcast_training.eegfmri.brain_template import template, template_grey
+from cortexcast_training.eegfmri.brain_template import grey_of
 from cortexcast_training.eegfmri.motion_correction import framewise_displacement
 from cortexcast_training.eegfmri.nuisance import NuisanceSettings, regressors
 from cortexcast_training.eegfmri.parcel_courses import parcel_courses, parcel_means
-from cortexcast_training.eegfmri.resampling import places, sample_linear
 
 Floats = NDArray[np.float64]
 
@@ -34,8 +33,6 @@ _SPACE = "_space-MNI152"
 _MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 _TISSUE = ("white_matter", "csf")
 _WHOLE_BRAIN = "global_signal"
-
-_GREY_MM = 2
 
 
 def fmriprep_runs(folder: Path) -> list[Path]:
@@ -82,7 +79,7 @@ def read_fmriprep(bold: Path, nuisance: NuisanceSettings, smoothing_mm: float = 
     taken = regressors(nuisance, motion, tissue.T, whole[:, 0])
     return PreprocessedBold(
         parcels=parcel_courses(
-            parcel_means(volumes, brain & _grey(volumes)), taken, scan.tr_s, nuisance.longest_period_s
+            parcel_means(volumes, brain & grey_of(volumes)), taken, scan.tr_s, nuisance.longest_period_s
         ),
         # Its slice timing ends in the middle of the volume, unless it was run otherwise.
         times=scan.tr_s * np.arange(n_volumes, dtype=np.float64) + float(fields.get("StartTime", scan.tr_s / 2)),
@@ -123,11 +120,3 @@ def _columns(path: Path, names: tuple[str, ...], n_volumes: int) -> Floats:
     if not np.isfinite(values).all():
         raise BoldError(f"{path} has gaps in {', '.join(names)}: give the confounds that fMRIPrep wrote")
     return values
-
-
-def _grey(volumes: Nifti1Image) -> NDArray[np.bool_]:
-    """Where grey matter is in the template, in these voxels: fMRIPrep's templates and nilearn's are of one brain."""
-    shape = volumes.shape[:3]
-    at = places(shape, volumes.affine)
-    grey = template_grey(_GREY_MM).astype(np.float32)
-    return sample_linear(grey, template(_GREY_MM).affine, at).reshape(shape) > 0.5

@@ -27,6 +27,8 @@ class BoldSettings(Strict):
     """Standard deviation of the signal change that neural activity makes."""
     private_share: float = Field(0.4, ge=0, lt=1)
     """Of that variance which is the parcel's own, and in no network."""
+    coupled_share: float = Field(1.0, gt=0, le=1)
+    """Of the parcels, in which networks show: in the others all of it is the parcel's own."""
     snr: PositiveFloat = 1.0
     """Of that variance in proportion to the noise's."""
     noise_autocorrelation: float = Field(0.3, ge=0, lt=1)
@@ -77,7 +79,8 @@ def draw_parcel_bold(
     of_networks, visible = (response(networks.to_bold @ each) for each in (activity.values, seen))
     shape = len(networks.to_bold), len(activity.times)
     private = response(fading(shape, networks.settings.keep, stream(seed, "private")))
-    share = settings.private_share
+    drawn = stream(networks.settings.anatomy_seed, "coupled").permutation(len(networks.to_bold))[:, np.newaxis]
+    share = np.where(drawn < settings.coupled_share * len(drawn), settings.private_share, 1.0)
     course = settings.neural_percent * (np.sqrt(1 - share) * of_networks + np.sqrt(share) * private)
     neural = course[:, at]
     noise = fading(neural.shape, settings.noise_autocorrelation, stream(seed, "BOLD noise"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -52,8 +53,10 @@ class StimulusHop(VaeHop):
         return point.unsqueeze(1), spread, level, n_hops, history, n_since_gap
 
 
-def export_stimulus(directory: Path, hop: StimulusHop, about: About) -> tuple[Bundle, float]:
-    """Write the bundle; returns and errors are those of ``export_hop``."""
+def export_stimulus(
+    directory: Path, hop: StimulusHop, about: About, files: Mapping[str, bytes]
+) -> tuple[Bundle, float]:
+    """Write the bundle, with more files in it; returns and errors are those of ``export_hop``."""
     dimensions = [f"dimension {number + 1}" for number in range(len(hop.embedding_unit))]
     channels = [{"name": name, "type": "embedding", "unit": "1", "location": []} for name in dimensions]
     channels += [{"name": name, "type": "label", "unit": "1", "location": []} for name in hop.names]
@@ -66,4 +69,5 @@ def export_stimulus(directory: Path, hop: StimulusHop, about: About) -> tuple[Bu
         },
         {"product": "stimulus", "channels": channels, "lookahead": round(STIMULUS_LAG_S * RATE_HZ)},
         about,
+        files,
     )

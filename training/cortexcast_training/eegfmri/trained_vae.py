@@ -17,6 +17,8 @@ from cortexcast_training.eegfmri.moments import Units
 from cortexcast_training.eegfmri.stimulus_bundle import StimulusHop, export_stimulus
 from cortexcast_training.eegfmri.vae import Vae, VaeShape
 from cortexcast_training.manifest_fields import About
+from cortexcast_training.masking.net import FILE as MASKING
+from cortexcast_training.masking.parts import parts_file
 
 FILE = "trained.pt"
 
@@ -100,7 +102,10 @@ def export_trained(directory: Path, trained: TrainedVae, about: About) -> tuple[
     """
     check_active(trained.active, trained.vae.shape.latent)
     hop = hop_of(trained)
-    return export_fmri(directory, hop, about) if isinstance(hop, FmriHop) else export_stimulus(directory, hop, about)
+    files = {MASKING: parts_file(trained.vae, trained.units)}
+    if isinstance(hop, FmriHop):
+        return export_fmri(directory, hop, about, files)
+    return export_stimulus(directory, hop, about, files)
 
 
 def hop_of(trained: TrainedVae) -> FmriHop | StimulusHop:

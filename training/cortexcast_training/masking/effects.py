@@ -4,9 +4,9 @@ Two things are told of each unit that is masked, in nats:
 
 - ``change``: how far the probability of the outputs moves when that unit alone is masked, whatever was recorded:
   the divergence of what is predicted without it from what is predicted with it.
-- ``evidence``: by how much the unit makes likelier what was recorded, the mean of two ways to ask: masked while all else
-  is shown, and shown while all else is masked. Asked in the first way alone, a moment of EEG says nearly nothing, since
-  its neighbours say the same; asked in both, what several units share is shared out among them.
+- ``evidence``: by how much the unit makes likelier what was recorded, the mean of two ways to ask: masked while all
+  else is shown, and shown while all else is masked. Asked in the first way alone, a moment of EEG says nearly nothing,
+  since its neighbours say the same; asked in both, what several units share is shared out among them.
 
 The evidence of what was recorded at another time, turned by 20 s or more, is what comes about by chance.
 
@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from cortexcast_training.eegfmri.vae import BOLD, EEG, HOPS_PER_BIN, N_HOPS
@@ -33,6 +34,8 @@ Numbers = NDArray[np.int64]
 _AT_ONCE = 32
 """Units of BOLD."""
 
+_NOTHING = np.zeros((0, 0), np.float32)
+
 
 @dataclass(frozen=True)
 class Effects:
@@ -42,7 +45,8 @@ class Effects:
         evidence: ``(n_units,)`` in nats, summed over all volumes.
         chance: ``(n_shifts, n_units)``, that of what was recorded at other times.
         change: ``(n_units,)`` in nats, summed over all volumes and outputs.
-        on: ``(n_units, n_outputs)`` in nats, the change of each output; of EEG of each of the run's hops.
+        on: ``(n_units, n_outputs)`` in nats, the change of each output, of EEG of each of the run's hops; of no units
+            where it was not asked for.
     """
 
     evidence: Singles
@@ -67,10 +71,10 @@ class Units:
 
     def in_parcels(self, courses: Singles, elsewhere: Singles) -> Singles:
         """What parcels show, ``(n_volumes, n_parcels)``, where units do this and parcels without units that."""
-        shown = elsewhere.copy()
-        shown[:, np.unique(self.parcel)] = 0.0
-        np.add.at(shown.T, self.parcel, self.share[:, np.newaxis] * courses)
-        return shown
+        n = len(self.parcel)
+        shares = scipy.sparse.csr_array((self.share, (self.parcel, np.arange(n))), shape=(elsewhere.shape[1], n))
+        has_units = np.isin(np.arange(elsewhere.shape[1]), self.parcel)
+        return np.where(has_units, (shares @ courses).T, elsewhere).astype(np.float32)
 
 
 class Judge:
@@ -111,7 +115,9 @@ class Judge:
         return np.asarray((differences @ self.weights.T) ** 2 * (self.precision / 2), np.float32)
 
 
-def mask_eeg(net: MaskedNet, seen: Seen, judge: Judge, instead: Sequence[Singles]) -> Effects:
+def mask_eeg(
+    net: MaskedNet, seen: Seen, judge: Judge, instead: Sequence[Singles], *, with_outputs: bool = True
+) -> Effects:
     """Mask each hop of a run's EEG, as the net sees it alone.
 
     Args:
@@ -119,6 +125,7 @@ def mask_eeg(net: MaskedNet, seen: Seen, judge: Judge, instead: Sequence[Singles
         seen: the run.
         judge: of that modality.
         instead: one or more courses of ``(n_hops, n_features)``, what masked hops show; effects are means over them.
+        with_outputs: whether to tell what each output's change is.
     """
     columns = net.columns[EEG]
     shown = seen.windows(net.filtered(seen.power))
@@ -139,16 +146,19 @@ def mask_eeg(net: MaskedNet, seen: Seen, judge: Judge, instead: Sequence[Singles
     evidence = (np.einsum("thl,stl->sth", gain, judge.scores, optimize=True) + constant) / len(instead)
     gathered = _onto_hops(seen, evidence)
     change = np.asarray(np.mean([judge.change(each) for each in on_alone], axis=0), np.float32)
-    on = np.zeros((len(seen.power), len(judge.weights)), np.float32)
-    hops = seen.window_hops
-    for each in on_alone:
-        for volume, row in enumerate(each):
-            there = hops[volume] >= 0
-            on[hops[volume, there]] += judge.change_of_each(row[there]) / len(on_alone)
+    on = _on_outputs_of_hops(seen, judge, on_alone) if with_outputs else _NOTHING
     return Effects(gathered[0], gathered[1:], _onto_hops(seen, change[np.newaxis])[0], on)
 
 
-def mask_bold(net: MaskedNet, seen: Seen, judge: Judge, units: Units, instead: Sequence[Singles]) -> Iterator[Effects]:
+def mask_bold(
+    net: MaskedNet,
+    seen: Seen,
+    judge: Judge,
+    units: Units,
+    instead: Sequence[Singles],
+    *,
+    with_outputs: bool = True,
+) -> Iterator[Effects]:
     """Mask each of some parts of the brain, as the net sees BOLD alone; gives some units at a time, in order.
 
     Args:
@@ -157,6 +167,7 @@ def mask_bold(net: MaskedNet, seen: Seen, judge: Judge, units: Units, instead: S
         judge: of that modality.
         units: what is masked.
         instead: one or more courses of ``(n_units, n_volumes)``, what masked units show; effects are means over them.
+        with_outputs: as of ``mask_eeg``.
     """
     columns, token = net.columns[BOLD], net.token(BOLD)
     shown = np.where(np.isfinite(seen.recorded[BOLD]), seen.recorded[BOLD], token)
@@ -178,10 +189,20 @@ def mask_bold(net: MaskedNet, seen: Seen, judge: Judge, units: Units, instead: S
             constant = judge.constant(whole) - judge.constant(none) + judge.constant(alone) - judge.constant(masked)
             evidence += np.einsum("utl,stl->su", gain, judge.scores, optimize=True) + constant.sum(axis=1) / 2
             changes.append(judge.change(without).sum(axis=1))
-            ons.append(_on_outputs(seen, judge, without))
+            ons.append(_on_outputs(seen, judge, without) if with_outputs else _NOTHING)
         mean = np.asarray(evidence / len(instead), np.float32)
         change, on = (np.asarray(np.mean(each, axis=0), np.float32) for each in (changes, ons))
         yield Effects(mean[0], mean[1:], change, on)
+
+
+def _on_outputs_of_hops(seen: Seen, judge: Judge, on_alone: Sequence[Singles]) -> Singles:
+    on = np.zeros((len(seen.power), len(judge.weights)), np.float32)
+    hops = seen.window_hops
+    for each in on_alone:
+        for volume, row in enumerate(each):
+            there = hops[volume] >= 0
+            on[hops[volume, there]] += judge.change_of_each(row[there]) / len(on_alone)
+    return on
 
 
 def _on_outputs(seen: Seen, judge: Judge, without: Singles) -> Singles:

@@ -96,7 +96,7 @@ def found(effects: Sequence[Effect], seed: int) -> Found:
     shown = of_subject.any(axis=0)
     p = np.ones(len(z))
     if len(subjects) >= LEAST_SUBJECTS:
-        _, p[shown], _ = permutation_t_test(of_subject[:, shown], 10_000, tail=1, seed=seed, verbose="error")
+        _, p[shown], _ = permutation_t_test(of_subject[:, shown], 10_000, tail=1, rng=seed, verbose="error")
         return Found(z, p, of_population=True)
     rng = np.random.default_rng(seed)
     weights = [1 / sum(each.subject == effect.subject for each in effects) / len(subjects) for effect in effects]

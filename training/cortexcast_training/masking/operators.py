@@ -20,11 +20,8 @@ Operator = Literal["token", "surrogate", "donor"]
 
 OPERATORS: tuple[Operator, ...] = ("token", "surrogate", "donor")
 
-DRAWS = 4
-"""Of surrogates, and of times of donors: the mean of several is nearer to what masking does on average."""
 
-
-def surrogates(courses: Singles, rng: np.random.Generator, n: int = DRAWS) -> list[Singles]:
+def surrogates(courses: Singles, rng: np.random.Generator, n: int) -> list[Singles]:
     """Courses ``(n_times, n_courses)`` at other phases, the same for all."""
     spectrum = np.fft.rfft(courses, axis=0)
     turned = []
@@ -38,9 +35,7 @@ def surrogates(courses: Singles, rng: np.random.Generator, n: int = DRAWS) -> li
     return turned
 
 
-def donated(
-    donors: Sequence[Singles], n_times: int, least: int, rng: np.random.Generator, n: int = DRAWS
-) -> list[Singles]:
+def donated(donors: Sequence[Singles], n_times: int, least: int, rng: np.random.Generator, n: int) -> list[Singles]:
     """Courses of others, each turned in time and as long as asked for.
 
     Args:

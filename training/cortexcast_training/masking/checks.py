@@ -1,0 +1,117 @@
+"""What a map of masking must pass before it is believed.
+
+- Deletion and insertion: what is found to matter, masked first, must take away what the net knows sooner than the same
+  number at random; shown first, it must bring it sooner. Petsiuk et al., *BMVC* (2018).
+- Random weights: the map of a net whose weights mean nothing must not be the map. Adebayo et al., *NeurIPS* (2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from cortexcast_training.eegfmri.vae import BOLD, EEG
+from cortexcast_training.masking.effects import Judge, Units
+from cortexcast_training.masking.net import Decoder, MaskedNet
+from cortexcast_training.masking.seen import Seen
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Told = Callable[[Mask], float]
+"""What a net tells of a run, nats a volume, while these units are masked."""
+
+SHARES = np.linspace(0, 1, 11)
+_RANDOM_ORDERS = 5
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the net tells of runs while more and more units are masked, nats a volume.
+
+    Attributes:
+        deletion: ``(len(SHARES),)``, those that matter most first.
+        insertion: likewise, those first that matter least: what the rest tell.
+        random: in random order, the mean.
+    """
+
+    deletion: Floats
+    insertion: Floats
+    random: Floats
+
+    def left(self) -> Curves:
+        """Of what is told: 1 while nothing is masked, 0 when all is."""
+        first, last = self.random[0], self.random[-1]
+        return Curves(*((each - last) / (first - last) for each in (self.deletion, self.insertion, self.random)))
+
+    @property
+    def gain(self) -> float:
+        """The area between: above zero where the order is better than a random one, for both together."""
+        steps = np.trapezoid(np.stack([self.random - self.deletion, self.insertion - self.random]), SHARES, axis=1)
+        return float(steps.sum())
+
+
+def told_by_eeg(net: MaskedNet, seen: Seen, judge: Judge, instead: Singles) -> Told:
+    """By hops: ``instead`` is ``(n_hops, n_features)``."""
+    shown, hidden = net.filtered(seen.power), net.filtered(instead)
+
+    def told(masked: Mask) -> float:
+        windows = seen.windows(np.where(masked[:, np.newaxis], hidden, shown))
+        return float(judge.likelihood(net.posterior(EEG, net.first(EEG, windows))).mean())
+
+    return told
+
+
+def told_by_bold(net: MaskedNet, seen: Seen, judge: Judge, units: Units, instead: Singles) -> Told:
+    """By parts of the brain: ``instead`` is ``(n_units, n_volumes)``."""
+    known = seen.recorded[BOLD]
+    elsewhere = np.where(np.isfinite(known), known, net.token(BOLD))
+
+    def told(masked: Mask) -> float:
+        shown = units.in_parcels(np.where(masked[:, np.newaxis], instead, units.courses), elsewhere)
+        return float(judge.likelihood(net.posterior(BOLD, net.first(BOLD, shown))).mean())
+
+    return told
+
+
+def curves(told: Told, importance: Floats, rng: np.random.Generator) -> Curves:
+    """Mask units in the order of their importance, the other way round, and at random.
+
+    Args:
+        told: by how many units of which are masked.
+        importance: ``(n_units,)``; better of other subjects, since by its own any order is good.
+        rng: draws orders.
+    """
+    n = len(importance)
+    ends = [told(np.zeros(n, bool)), told(np.ones(n, bool))]
+
+    def while_masking(order: Numbers) -> Floats:
+        rank = np.empty(n, np.int64)
+        rank[order] = np.arange(n)
+        return np.array([ends[0], *(told(rank < share * n) for share in SHARES[1:-1]), ends[1]])
+
+    most_first = np.argsort(-importance, kind="stable")
+    at_random = [while_masking(rng.permutation(n)) for _ in range(_RANDOM_ORDERS)]
+    return Curves(while_masking(most_first), while_masking(most_first[::-1]), np.mean(at_random, axis=0))
+
+
+def agreement(maps: Sequence[Floats]) -> float:
+    """Of operators: the lowest rank correlation of any two maps."""
+    pairs = [(one, other) for number, one in enumerate(maps) for other in maps[number + 1 :]]
+    return min((float(stats.spearmanr(*pair).statistic) for pair in pairs), default=1.0)
+
+
+def with_random_weights(seen: Seen, decoder: Decoder, rng: np.random.Generator) -> tuple[Seen, Decoder]:
+    """A run, and a decoder, as for a net whose first weights of EEG and whose last weights are permuted.
+
+    The first weights are permuted by permuting what they are given.
+    """
+    power = seen.power[:, rng.permutation(seen.power.shape[1])]
+    outputs = rng.permutation(len(decoder.bias))
+    weights = decoder.weights[outputs][:, rng.permutation(decoder.weights.shape[1])]
+    return replace(seen, power=power), Decoder(weights, decoder.bias[outputs], decoder.noise[outputs])

@@ -1,0 +1,213 @@
+"""What masking found, to look at: one HTML page that needs no other file, and a few lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import mne
+import numpy as np
+from matplotlib.figure import Figure
+from nibabel.nifti1 import Nifti1Image
+from nilearn.plotting import plot_stat_map
+from numpy.typing import NDArray
+
+from cortexcast_training.eegfmri.bands import BANDS
+from cortexcast_training.eegfmri.parcels import parcels
+from cortexcast_training.eegfmri.runs import HOP_S, Run
+from cortexcast_training.eegfmri.simulator import ELECTRODES
+from cortexcast_training.leadfield import electrode_positions
+from cortexcast_training.masking.checks import SHARES
+from cortexcast_training.masking.explain import film_hops
+from cortexcast_training.masking.operators import OPERATORS
+from cortexcast_training.masking.results import Checked, Results, Side
+from cortexcast_training.masking.tables import Context
+
+Floats = NDArray[np.float64]
+
+_CUTS = (-30, -10, 10, 30, 50)
+_AS_LABELS = 3
+"""Labels that are named as the ones that findings are of most."""
+
+
+def summary(results: Results, films: Mapping[str, tuple[Side, Context]], brain: Side) -> list[str]:
+    """What was found, how sure it is, and what was checked: lines for a terminal, and the page's beginning."""
+    kind = "parcels" if results.resolution == "parcel" else "voxels"
+    lines = [
+        f"{len(results.runs)} runs of {max(each.subjects for each in results.checked)} subjects, {results.data}; "
+        + ", ".join(f"{product}: {model}" for product, model in results.models.items()),
+        f"Finding anything where there is nothing has a probability of {results.level:g} over the whole report.",
+    ]
+    for each in results.checked:
+        where = f"timestamps of {each.film}" if each.side == "eeg" else kind
+        holds = "subjects like these" if each.of_population else "these recordings alone"
+        lines.append(f"{each.product}: {each.found} of {each.units} {where} matter; it holds of {holds}")
+        lines.append(f"  checked: {_checks(each)}")
+    lines += [f"  {line}" for line in _where(films, brain)]
+    lines.append(
+        f"In both models: {results.timestamps_in_both} timestamps, {results.regions_in_both} {kind}"
+        if len(results.models) > 1
+        else "One model alone was asked."
+    )
+    return lines
+
+
+def write_report(
+    path: Path,
+    title: str,
+    lines: Sequence[str],
+    films: Mapping[str, tuple[Side, Context]],
+    runs: Sequence[Run],
+    brain: Side,
+    images: Mapping[str, Nifti1Image],
+) -> None:
+    """Write the page.
+
+    Args:
+        path: of the page; what is there is replaced.
+        title: of the page.
+        lines: of ``summary``.
+        films: timestamps, and what is known of them.
+        runs: of all films.
+        brain: parcels or voxels.
+        images: evidence in the brain by product, zero where nothing was found.
+    """
+    report = mne.Report(title=title, verbose="error")
+    report.add_html("<pre>" + "\n".join(escape(line) for line in lines) + "</pre>", "What was found")
+    for film, (side, known) in films.items():
+        report.add_figure(_timeline(side, known), f"Timestamps of {film}", caption="Evidence over time; found: shaded")
+        if side.in_both.any():
+            some = [run for run in runs if run.film == film]
+            report.add_figure(
+                _topographies(side, some), f"EEG of {film}", caption="Power when found in both, less the rest"
+            )
+    for product, image in images.items():
+        caption = "Evidence, standard deviations of chance, where it was found"
+        report.add_figure(_brain(image), f"Brain, {product}", caption=caption)
+    for name, side in (*((film, side) for film, (side, _) in films.items()), ("brain", brain)):
+        report.add_figure(_curves(side), f"Deletion and insertion, {name}", caption="In the order of others' evidence")
+    report.add_html(
+        _table(
+            [each.checked for side in (*(side for side, _ in films.values()), brain) for each in side.maps.values()]
+        ),
+        "Checks",
+    )
+    report.save(path, open_browser=False, overwrite=True, verbose="error")
+
+
+def _where(films: Mapping[str, tuple[Side, Context]], brain: Side) -> list[str]:
+    lines = []
+    for film, (side, known) in films.items():
+        labels = np.array(known.labels)[side.in_both]
+        if len(labels):
+            names, counts = np.unique(labels, return_counts=True)
+            most = ", ".join(f"{names[at]} ({counts[at]})" for at in np.argsort(-counts)[:_AS_LABELS])
+            lines.append(
+                f"in both, {film}: most of them show {most}; {known.outlying[side.in_both].mean():.0%} outlying"
+            )
+    strongest = np.argsort(-np.mean([each.z for each in brain.maps.values()], axis=0))
+    strongest = strongest[brain.in_both[strongest]][:_AS_LABELS]
+    if len(strongest) and len(brain.units) <= len(parcels().names):
+        lines.append("in both, most of all: " + ", ".join(parcels().names[brain.units[at]] for at in strongest))
+    return lines
+
+
+def _checks(each: Checked) -> str:
+    better = sum(area > 0 for area in each.deletion.values())
+    return (
+        f"operators agree by r = {each.agreement:.2f} at least; with {better} of {len(each.deletion)} operators the "
+        f"order that others tell beats a random one; with random weights r = {each.random_weights_r:.2f} and "
+        f"{each.random_weights_found} found"
+    )
+
+
+def _timeline(side: Side, known: Context) -> Figure:
+    figure = Figure(figsize=(12, 2.2 * (len(side.maps) + 1)), layout="constrained")
+    *rows, bands = figure.subplots(len(side.maps) + 1, sharex=True)
+    times = side.units * HOP_S
+    for axes, (product, each) in zip(rows, side.maps.items(), strict=True):
+        axes.plot(times, each.z, color="black", lw=0.7)
+        axes.fill_between(times, *axes.get_ylim(), where=each.found, color="tab:orange", alpha=0.4, lw=0)
+        axes.set_ylabel(f"{product}, SD")
+        axes.margins(x=0)
+    bands.imshow(
+        known.power.T, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-2, vmax=2,
+        extent=(float(times[0]), float(times[-1]), -0.5, len(BANDS) - 0.5),
+    )  # fmt: skip
+    bands.set(yticks=range(len(BANDS)), yticklabels=list(BANDS), xlabel="time since the film began, s")
+    return figure
+
+
+def _topographies(side: Side, runs: Sequence[Run]) -> Figure:
+    places = electrode_positions()
+    info = mne.create_info(list(ELECTRODES), 1.0, "eeg")
+    info.set_montage(mne.channels.make_dig_montage({name: places[name] for name in ELECTRODES}), verbose="error")
+    difference = np.mean([_difference(side, run) for run in runs], axis=0)
+    figure = Figure(figsize=(12, 2), layout="constrained")
+    limit = float(np.abs(difference).max())
+    for axes, band, values in zip(figure.subplots(1, len(BANDS)), BANDS, difference.T, strict=True):
+        mne.viz.plot_topomap(values, info, axes=axes, show=False, vlim=(-limit, limit), contours=0)
+        axes.set_title(band, fontsize=8)
+    return figure
+
+
+def _difference(side: Side, run: Run) -> Floats:
+    """Of log power between timestamps found in both nets and all others, ``(n_electrodes, n_bands)``, in its SD."""
+    power = run.power[np.searchsorted(film_hops(run, len(run.power)), side.units)]
+    found = side.in_both
+    return np.asarray((power[found].mean(axis=0) - power[~found].mean(axis=0)) / power.std(axis=0), np.float64)
+
+
+def _brain(image: Nifti1Image) -> Figure:
+    figure = Figure(figsize=(12, 3))
+    largest = float(np.abs(np.asarray(image.dataobj)).max()) or 1.0
+    plot_stat_map(
+        image, figure=figure, display_mode="z", cut_coords=_CUTS, draw_cross=False, threshold=1e-3, vmax=largest
+    )
+    return figure
+
+
+def _curves(side: Side) -> Figure:
+    figure = Figure(figsize=(12, 2.6 * len(side.maps)), layout="constrained")
+    grid = figure.subplots(len(side.maps), len(OPERATORS), sharex=True, squeeze=False)
+    for row, (product, each) in zip(grid, side.maps.items(), strict=True):
+        for axes, (operator, curves) in zip(row, each.curves.items(), strict=True):
+            for name, colour in (("deletion", "tab:red"), ("insertion", "tab:blue"), ("random", "grey")):
+                axes.plot(SHARES, vars(curves)[name], color=colour, label=name)
+            axes.set_title(f"{product}, {operator}", fontsize=9)
+        row[0].set_ylabel("left of what is known")
+    grid[0, 0].legend(fontsize=8)
+    grid[-1, 1].set_xlabel("share of units that are masked")
+    return figure
+
+
+def _table(checked: Sequence[Checked]) -> str:
+    head = [
+        "model",
+        "masked",
+        "units",
+        "found",
+        "holds of",
+        "operators agree, r",
+        "of found",
+        "random weights, r",
+        "found",
+    ]
+    rows = [
+        [
+            each.product,
+            each.film or "brain",
+            str(each.units),
+            str(each.found),
+            "population" if each.of_population else "these recordings",
+            f"{each.agreement:.2f}",
+            "n/a" if each.agreement_of_found is None else f"{each.agreement_of_found:.2f}",
+            f"{each.random_weights_r:.2f}",
+            str(each.random_weights_found),
+        ]
+        for each in checked
+    ]
+    cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
+    heads = "".join(f"<th>{cell}</th>" for cell in head)
+    return f"<table class='table'><tr>{heads}</tr>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
