@@ -11,9 +11,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "out", type=Path, metavar="OUT", help="folder of the report; what is done there is not done again"
     )
-    parser.add_argument(
-        "--runs", type=Path, metavar="FOLDER", help="of `cortexcast preprocess eegfmri`, or of *.run.npz"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--runs", type=Path, metavar="FOLDER", help="of `cortexcast preprocess eegfmri`, or of *.run.npz")
+    what.add_argument(
+        "--benchmark",
+        action="store_true",
+        help="simulated runs instead, whose drivers are known: how well they are found",
     )
+    what.add_argument("--timing", action="store_true", help="noise instead: how long it takes, by how much is masked")
+    what.add_argument("--summary", action="store_true", help="print what was found in OUT, and do nothing else")
     parser.add_argument(
         "--model",
         action="append",
@@ -24,10 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resolution", choices=("parcel", "voxel"), default="parcel", help="of what is masked of the brain"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="how, TOML (default: as documented)")
-    parser.add_argument(
-        "--benchmark", action="store_true", help="of simulated runs, whose drivers are known: how well they are found"
-    )
-    parser.add_argument("--summary", action="store_true", help="print what was found in OUT, and do nothing else")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -36,20 +38,17 @@ def main(args: argparse.Namespace) -> int:
 
     from cortexcast_models.bundle import DEFAULTS, read_bundle
     from cortexcast_training.masking.benchmark import BenchmarkSettings, as_text, benchmark
-    from cortexcast_training.masking.explain import ExplainError, ExplainSettings
+    from cortexcast_training.masking.explain import ExplainSettings
     from cortexcast_training.masking.explanation import REPORT, explain, masked_runs, nets_of, read_summary
+    from cortexcast_training.masking.timing import as_text as text_of_timings
+    from cortexcast_training.masking.timing import timings
     from cortexcast_training.toml_file import read_toml
 
     if args.summary:
         print(read_summary(args.out), end="")
         return 0
-    if (args.runs is None) != args.benchmark:
-        raise ExplainError(
-            "name the runs to explain, --runs FOLDER, or ask for the --benchmark, which simulates its own"
-        )
     settings = read_toml(args.config, ExplainSettings, {})
-    bundles = [read_bundle(name) for name in args.model or (DEFAULTS["fmri"], DEFAULTS["stimulus"])]
-    nets, models = nets_of(bundles)
+    nets, models = nets_of([read_bundle(name) for name in args.model or (DEFAULTS["fmri"], DEFAULTS["stimulus"])])
     command = f"cortexcast explain {args.out} " + ("--benchmark" if args.benchmark else f"--runs {args.runs}")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as progress:
@@ -58,11 +57,13 @@ def main(args: argparse.Namespace) -> int:
         def say(what: str, done: int, of: int) -> None:
             progress.update(task, description=what, completed=done, total=of)
 
-        if args.benchmark:
+        if args.timing:
+            lines = text_of_timings(timings(nets, settings, args.out, say))
+        elif args.benchmark:
             lines = as_text(benchmark(nets, models, BenchmarkSettings(), settings, args.out, command, say))
         else:
-            masked = masked_runs(args.runs, args.resolution)
-            _, lines = explain(masked, nets, models, settings, args.out, command, say)
+            _, lines = explain(masked_runs(args.runs, args.resolution), nets, models, settings, args.out, command, say)
     print("\n".join(lines))
-    print(f"{args.out / REPORT}: the whole report, with tables and maps beside it")
+    if not args.timing:
+        print(f"{args.out / REPORT}: the whole report, with tables and maps beside it")
     return 0

@@ -134,15 +134,27 @@ class Explainer:
             if seen.n_volumes * seen.tr_s < 4 * LEAST_SHIFT_S:
                 raise ExplainError(f"{name} has {seen.n_volumes} volumes that count: chance needs a longer run")
 
-    def mask(self, say: Say = lambda _what, _done, _of: None, *, with_checks: bool = True) -> None:
-        """Do all that was not done yet; without checks, what is needed to find units and no more."""
+    def mask(
+        self,
+        say: Say = lambda _what, _done, _of: None,
+        *,
+        with_checks: bool = True,
+        sides: Sequence[str] = SIDES,
+    ) -> None:
+        """Do all that was not done yet.
+
+        Args:
+            say: hears how far it is.
+            with_checks: or what is needed to find units and no more.
+            sides: to mask.
+        """
         steps = ((False, (*OPERATORS, RANDOM)), (True, OPERATORS)) if with_checks else ((False, OPERATORS),)
         todo = [
             (of_curves, source, product, side, operator)
             for of_curves, operators in steps
             for source in self.sources
             for product in self.nets
-            for side in SIDES
+            for side in sides
             for operator in operators
         ]
         for done, (of_curves, source, product, side, operator) in enumerate(todo):

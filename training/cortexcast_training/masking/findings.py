@@ -22,9 +22,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-LEAST_SUBJECTS = 8
-"""Of whom there are 256 ways to turn signs: fewer cannot be as rare by chance as is asked for."""
-
 LEAST_SHIFT_S = 20.0
 
 _DRAWS = 2000
@@ -77,11 +74,12 @@ def smoothed(courses: Floats, n: int) -> Floats:
     return np.asarray((until[..., stop] - until[..., first]) / (stop - first), np.float64)
 
 
-def found(effects: Sequence[Effect], seed: int) -> Found:
+def found(effects: Sequence[Effect], level: float, seed: int) -> Found:
     """What an operator's effects on the same units say.
 
     Args:
         effects: of each run.
+        level: that ``p`` is compared with; where subjects are too few to turn signs in so many ways, times are turned.
         seed: of what is drawn.
     """
     own, chance = zip(*(_standardised(effect) for effect in effects), strict=True)
@@ -95,7 +93,8 @@ def found(effects: Sequence[Effect], seed: int) -> Found:
     z = of_subject.mean(axis=0)
     shown = of_subject.any(axis=0)
     p = np.ones(len(z))
-    if len(subjects) >= LEAST_SUBJECTS:
+    # Half of all ways: the other half are the same with the opposite sign.
+    if 2.0 ** (1 - len(subjects)) <= level:
         _, p[shown], _ = permutation_t_test(of_subject[:, shown], 10_000, tail=1, rng=seed, verbose="error")
         return Found(z, p, of_population=True)
     rng = np.random.default_rng(seed)

@@ -199,7 +199,7 @@ def _found(
             span = max(1, round(explainer.settings.span_s / HOP_S))
             evidence, chance = smoothed(evidence, span), smoothed(chance, span)
         given.append(Effect(source.run.subject, evidence, chance))
-    return found(given, explainer.settings.seed)
+    return found(given, shared_level(explainer), explainer.settings.seed)
 
 
 def _pick(source: Source, side: str, units: Numbers, values: NDArray[np.float32]) -> Floats:

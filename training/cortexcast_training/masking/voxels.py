@@ -15,9 +15,10 @@ from cortexcast_training.eegfmri.brain_template import grey_of
 from cortexcast_training.eegfmri.eegfmri_preprocessing import EegFmriSettings, PreprocessedRun
 from cortexcast_training.eegfmri.nuisance import without_nuisance
 from cortexcast_training.eegfmri.parcels import parcel_labels
+from cortexcast_training.masking.effects import Units
 from cortexcast_training.masking.explain import ExplainError, Source
 
-Singles = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
 def voxel_image(runs: Sequence[PreprocessedRun]) -> Nifti1Image:
@@ -40,7 +41,7 @@ def voxel_image(runs: Sequence[PreprocessedRun]) -> Nifti1Image:
 
 
 def of_voxels(run: PreprocessedRun, image: Nifti1Image, folder: Path) -> Source:
-    """A run whose voxels are masked: each is in its parcel's mean by its brightness.
+    """A run whose voxels are masked.
 
     Args:
         run: as it was preprocessed.
@@ -48,15 +49,29 @@ def of_voxels(run: PreprocessedRun, image: Nifti1Image, folder: Path) -> Source:
         folder: that the run is in.
     """
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    nuisance = EegFmriSettings.model_validate(
-        {name: settings[name] for name in EegFmriSettings.model_fields}
-    ).bold.nuisance
+    how = EegFmriSettings.model_validate({name: settings[name] for name in EegFmriSettings.model_fields})
+    known = run.run()
+    units = voxels(nibabel.load(run.bold), image, run.nuisance(), known.tr_s, how.bold.nuisance.longest_period_s)
+    return Source(known, np.arange(len(units.parcel)), units.parcel, units.share, units.courses)
+
+
+def voxels(
+    volumes: Nifti1Image, image: Nifti1Image, taken: Floats, tr_s: float, longest_period_s: float | None
+) -> Units:
+    """Voxels with their courses in percent: together, by their brightness, they are their parcel's course.
+
+    Args:
+        volumes: ``(x, y, z, n_volumes)`` in the scanner's numbers.
+        image: above zero where there is a voxel to mask.
+        taken: nuisance, ``(n_volumes, n_regressors)``.
+        tr_s: from volume to volume.
+        longest_period_s: slower drift goes.
+    """
     there = np.asarray(image.dataobj) > 0
     labels = np.asarray(parcel_labels(Nifti1Image(there.astype(np.int8), image.affine)).dataobj)
     parcel = labels[there].astype(np.int64) - 1
-    volumes = np.asarray(nibabel.load(run.bold).dataobj, np.float32)[there].astype(np.float64)
-    known = run.run()
-    courses = without_nuisance(volumes, run.nuisance(), known.tr_s, nuisance.longest_period_s)
-    brightness = volumes.mean(axis=1)
+    recorded = np.asarray(volumes.dataobj, np.float32)[there].astype(np.float64)
+    courses = without_nuisance(recorded, taken, tr_s, longest_period_s)
+    brightness = recorded.mean(axis=1)
     share = brightness / np.bincount(parcel, brightness)[parcel]
-    return Source(known, np.arange(len(parcel)), parcel, share.astype(np.float32), courses.astype(np.float32))
+    return Units(parcel, share.astype(np.float32), courses.astype(np.float32))

@@ -1,0 +1,197 @@
+"""`cortexcast explain`: from runs and a bundle to tables, maps and a page; taken up where it was left; what is wrong is
+one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from docs.pages import ROOT, code_blocks
+from film_runs import film_run
+from nilearn.image import load_img
+
+from cortexcast_client.command import main
+from cortexcast_models.bundle import read_bundle, write_bundle
+from cortexcast_training.eegfmri.moments import Moments
+from cortexcast_training.eegfmri.run_file import write_run
+from cortexcast_training.eegfmri.runs import Run
+from cortexcast_training.eegfmri.vae import Vae, VaeShape
+from cortexcast_training.masking.explain import ExplainSettings
+from cortexcast_training.masking.net import FILE
+from cortexcast_training.masking.parts import parts_file
+from cortexcast_training.masking.results import Results
+from cortexcast_training.toml_file import read_toml
+
+RUNS = [film_run(f"sub-{number:02d}", 1, number, seconds=150.0) for number in (1, 2)]
+CONFIG = "turns = 20\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("explained")
+    for run in RUNS:
+        write_run(folder / "runs", run)
+    (folder / "config.toml").write_text(CONFIG)
+    return folder
+
+
+def explain(folder: Path, *arguments: str, out: str = "out", runs: str = "runs") -> int:
+    given = [str(folder / out), "--runs", str(folder / runs), "--config", str(folder / "config.toml")]
+    return main(["explain", *given, *(arguments or ("--model", "fmri-vae"))])
+
+
+@pytest.fixture(scope="module")
+def explained(folder: Path) -> Path:
+    assert explain(folder) == 0
+    return folder / "out"
+
+
+def test_tables_load_in_pandas_and_say_what_their_columns_mean(explained: Path) -> None:
+    timestamps, regions = (
+        pd.read_csv(explained / f"{name}.tsv", sep="\t") for name in ("timestamps_film01", "regions")
+    )
+    assert len(timestamps) == len(RUNS[0].power)
+    assert np.diff(timestamps["film_s"]).round(6).tolist() == [0.25] * (len(timestamps) - 1)
+    assert len(regions) == 300
+    assert regions["network"].notna().all()
+    for name, table in (("timestamps_film01", timestamps), ("regions", regions)):
+        assert set(json.loads((explained / f"{name}.json").read_text())) == set(table.columns)
+        assert table["p_fmri"].between(0, 1).all()
+    changes = pd.read_csv(explained / "changes_film01_timestamps_fmri.tsv.gz", sep="\t")
+    assert list(changes) == ["film_s", "parcel", "change"]
+    assert set(changes["parcel"]) <= set(regions["parcel"])
+    assert (changes["change"] > 0).all()
+    of_regions = pd.read_csv(explained / "changes_film01_regions_fmri.tsv.gz", sep="\t")
+    assert list(of_regions) == ["parcel", "film_s", "change"]
+
+
+def test_maps_load_in_nilearn_and_hold_what_tables_hold(explained: Path) -> None:
+    regions = pd.read_csv(explained / "regions.tsv", sep="\t")
+    evidence = load_img(str(explained / "maps" / "fmri_evidence.nii.gz"))
+    values = np.unique(np.asarray(evidence.dataobj))
+    np.testing.assert_allclose(values[values != 0], np.sort(regions["evidence_fmri"]), rtol=2e-3, atol=1e-3)
+    found = np.asarray(nibabel.load(explained / "maps" / "fmri_found.nii.gz").dataobj)
+    assert set(np.unique(found)) <= {0.0, 1.0}
+
+
+def test_the_page_needs_nothing_else_and_the_summary_is_printed_again(
+    explained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (explained / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"'](?!data:|#)[^\"']+", page)
+    results = Results.model_validate_json((explained / "results.json").read_bytes())
+    assert (results.data, results.resolution) == ("simulated", "parcel")
+    capsys.readouterr()
+    assert main(["explain", str(explained), "--summary"]) == 0
+    said = capsys.readouterr().out
+    assert "2 runs of 2 subjects, simulated" in said
+    assert said.splitlines()[0] in page
+    for each in results.checked:
+        assert f"{each.found} of {each.units} " in said
+
+
+def test_the_documentations_settings_are_the_defaults_and_its_python_runs(
+    explained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ROOT / "docs" / "masking.md"
+    (settings,), (reader,) = code_blocks(page, "toml"), code_blocks(page, "python")
+    (tmp_path / "config.toml").write_text(settings)
+    assert read_toml(tmp_path / "config.toml", ExplainSettings, {}) == ExplainSettings()
+    shutil.copytree(explained, tmp_path / "report", ignore=shutil.ignore_patterns("work"))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(reader, str(page), "exec"), {})
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["parcel", "network", "evidence_fmri", "p_fmri"]
+    assert len(rows) == 3
+
+
+def test_a_report_that_was_killed_half_way_ends_as_one_that_was_not(folder: Path, explained: Path) -> None:
+    shutil.copytree(explained, folder / "killed")
+    kept, *lost = sorted((folder / "killed" / "work").glob("*.npz"))
+    for number, path in enumerate(lost):
+        if number % 3 == 0:
+            path.unlink()
+        elif number % 3 == 1:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for name in ("results.json", "regions.tsv"):
+        (folder / "killed" / name).unlink()
+    before = kept.stat().st_mtime_ns
+    assert explain(folder, out="killed") == 0
+    assert kept.stat().st_mtime_ns == before
+    for path in (*explained.glob("*.tsv"), *explained.glob("*.tsv.gz")):
+        assert (folder / "killed" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def without_stimulus(run: Run) -> Run:
+    return replace(run, stimulus=None)
+
+
+def of_one_subject(run: Run) -> Run:
+    return replace(run, subject="sub-01", take=run.subject)
+
+
+def too_short(run: Run) -> Run:
+    return replace(run, bold=run.bold[:, :40], hops=run.hops[:40], visible=None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "models", "message"),
+    [
+        (without_stimulus, ["stimulus-vae"], "nothing is known of what was seen"),
+        (lambda run: run, ["stimulus-vae"], "has 4 dimensions of what was seen, the model 16"),
+        (of_one_subject, ["fmri-vae"], "give runs of two subjects or more"),
+        (too_short, ["fmri-vae"], "volumes that count: chance needs a longer run"),
+        (lambda run: run, ["fmri-vae", "fmri-vae"], "are both of fmri: give one of fMRI and one of the stimulus"),
+        (lambda run: run, ["meg-transformer"], "has no masking.onnx: what can be masked is a model of fMRI"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changed: Callable[[Run], Run],
+    models: list[str],
+    message: str,
+) -> None:
+    for run in RUNS:
+        write_run(tmp_path / "runs", changed(run))
+    (tmp_path / "config.toml").write_text(CONFIG)
+    assert explain(tmp_path, *(part for model in models for part in ("--model", model))) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.strip().count("\n") == 0
+
+
+def test_models_of_other_parcels_do_not_go_together(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = Moments([replace(RUNS[0], bold=RUNS[0].bold[:-1])]).units
+    torch.manual_seed(0)
+    vae = Vae(VaeShape(len(units.power), len(units.bold), len(units.embedding), n_filters=2, width=4, latent=4))
+    for parameter in vae.parameters():
+        parameter.data += 0.1
+    bundle = read_bundle("stimulus-vae")
+    fields = json.loads((bundle.directory / "manifest.json").read_text())
+    files = {name: (bundle.directory / name).read_bytes() for name in fields.pop("files")}
+    write_bundle(tmp_path / "other", fields, files | {FILE: parts_file(vae, units)})
+    models = ["--model", "fmri-vae", "--model", str(tmp_path / "other")]
+    assert explain(folder, *models, out="never") == 1
+    assert "the models have different parcels (fmri 300, stimulus 299)" in capsys.readouterr().err
+
+
+def test_a_folder_of_other_runs_is_refused(folder: Path, explained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(folder / "others", RUNS[0])
+    write_run(folder / "others", film_run("sub-03", 1, 3, seconds=150.0))
+    assert explain(folder, runs="others") == 1
+    assert "is of other runs, models or settings" in capsys.readouterr().err
+    assert main(["explain", str(folder / "nothing"), "--summary"]) == 1
+    assert "holds no results: explain something into it first" in capsys.readouterr().err
