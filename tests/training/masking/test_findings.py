@@ -21,6 +21,7 @@ def effects(seed: int, n_subjects: int, size: float = 0.0, n_runs: int = 1) -> l
     return [
         Effect(
             f"sub-{subject}",
+            "film",
             unit * (matter + rng.standard_normal(N_UNITS)) - 3.0,
             unit * rng.standard_normal((N_SHIFTS, N_UNITS)) - 3.0,
         )
@@ -46,7 +47,9 @@ def test_what_matters_is_found_and_nothing_else(n_subjects: int, n_runs: int, si
 
 
 def test_a_unit_that_was_never_shown_is_not_found() -> None:
-    given = [Effect("sub-1", np.r_[9.0, 0.0], np.c_[np.random.default_rng(0).standard_normal(50), np.zeros(50)])]
+    given = [
+        Effect("sub-1", "film", np.r_[9.0, 0.0], np.c_[np.random.default_rng(0).standard_normal(50), np.zeros(50)])
+    ]
     result = found(given, LEVEL, 0)
     assert result.p[0] < 0.05
     assert (result.z[1], result.p[1]) == (0.0, 1.0)
@@ -79,3 +82,16 @@ def test_where_subjects_are_too_few_for_the_level_times_are_turned() -> None:
     given = effects(0, 6)
     assert found(given, 0.05, 0).of_population
     assert not found(given, 0.01, 0).of_population
+
+
+@pytest.mark.parametrize("n_subjects", [4, 10])
+def test_what_all_subjects_owe_to_one_film_is_not_taken_for_coupling(n_subjects: int) -> None:
+    """Evidence, and chance at each turn, are nearly the same for everybody."""
+    wrong = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        shared = rng.standard_normal((1 + N_SHIFTS, N_UNITS))
+        each = shared + 0.3 * rng.standard_normal((n_subjects, *shared.shape))
+        given = [Effect(f"sub-{number}", "film", one[0], one[1:]) for number, one in enumerate(each)]
+        wrong.append((found(given, LEVEL, seed).p <= LEVEL).any())
+    assert np.mean(wrong) <= 0.12

@@ -3,7 +3,7 @@
 The film shows scenes and darkness in turn, and networks follow the film nearly alone: what drives the brain are the
 moments when something is seen. In half of the parcels networks do not show: what there is to find are the others.
 
-Where what was recorded is turned against the EEG, in each run by another time, there is nothing to find.
+Where what was recorded goes backwards, there is nothing to find.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ BENCHMARK = "benchmark.json"
 _DARK_SHARE = 0.5
 _COUPLED_SHARE = 0.5
 _DRIVEN_SHARE = 0.95
-_LEAST_TURN_S = 60.0
 _WINDOW_S = 1.0
 
 
@@ -152,15 +151,13 @@ def detection(side: Side, product: Product, truth: Mask, counts: Mask) -> Detect
 
 
 def uncoupled(run: Run, seed: int) -> Run:
-    """A run whose BOLD, and what was seen, are of another time than its EEG."""
+    """A run whose BOLD, and what was seen, go backwards from another time on, which all runs of a film share."""
     n = run.bold.shape[1]
-    least = int(np.ceil(_LEAST_TURN_S / run.tr_s))
-    turn = int(stream(seed, "uncoupled", run.name).integers(least, n - least))
+    order = np.roll(np.arange(n)[::-1], int(stream(seed, "uncoupled", run.film).integers(n)))
     stimulus = run.stimulus
     if stimulus is not None:
-        embedding, shown = np.roll(stimulus.embedding, turn, axis=0), np.roll(stimulus.shown, turn)
-        stimulus = replace(stimulus, embedding=embedding, shown=shown)
-    return replace(run, bold=np.roll(run.bold, turn, axis=1), stimulus=stimulus)
+        stimulus = replace(stimulus, embedding=stimulus.embedding[order], shown=stimulus.shown[order])
+    return replace(run, bold=run.bold[:, order], stimulus=stimulus)
 
 
 def found_in_nothing(

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ Told = Callable[[Mask], float]
 """What a net tells of a run, nats a volume, while these units are masked."""
 
 SHARES = np.linspace(0, 1, 11)
-_RANDOM_ORDERS = 5
+_RANDOM_ORDERS = 19
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,35 @@ class Curves:
     Attributes:
         deletion: ``(len(SHARES),)``, those that matter most first.
         insertion: likewise, those first that matter least: what the rest tell.
-        random: in random order, the mean.
+        random: ``(n_orders, len(SHARES))``, in random orders.
     """
 
     deletion: Floats
     insertion: Floats
     random: Floats
 
-    def left(self) -> Curves:
-        """Of what is told: 1 while nothing is masked, 0 when all is."""
-        first, last = self.random[0], self.random[-1]
+    def left(self) -> Curves | None:
+        """Of what is told: 1 while nothing is masked, 0 when all is; None where masking all of it takes nothing."""
+        first, last = self.random[..., 0].mean(), self.random[..., -1].mean()
+        if first <= last:
+            return None
         return Curves(*((each - last) / (first - last) for each in (self.deletion, self.insertion, self.random)))
 
     @property
-    def gain(self) -> float:
-        """The area between: above zero where the order is better than a random one, for both together."""
-        steps = np.trapezoid(np.stack([self.random - self.deletion, self.insertion - self.random]), SHARES, axis=1)
-        return float(steps.sum())
+    def areas(self) -> tuple[float, float]:
+        """Between random orders and deletion, and insertion and random orders: above zero where the order is better."""
+        random = self.random.mean(axis=0)
+        return _area(random - self.deletion), _area(self.insertion - random)
+
+    @property
+    def passed(self) -> bool:
+        """Whether deletion falls sooner than in every random order, and insertion brings back sooner than in any."""
+        areas = np.trapezoid(self.random, SHARES, axis=1)
+        return bool(_area(self.deletion) < areas.min() and _area(self.insertion) > areas.max())
+
+
+def _area(curve: Floats) -> float:
+    return float(np.trapezoid(curve, SHARES))
 
 
 def told_by_eeg(net: MaskedNet, seen: Seen, judge: Judge, instead: Singles) -> Told:
@@ -97,21 +109,25 @@ def curves(told: Told, importance: Floats, rng: np.random.Generator) -> Curves:
 
     most_first = np.argsort(-importance, kind="stable")
     at_random = [while_masking(rng.permutation(n)) for _ in range(_RANDOM_ORDERS)]
-    return Curves(while_masking(most_first), while_masking(most_first[::-1]), np.mean(at_random, axis=0))
+    return Curves(while_masking(most_first), while_masking(most_first[::-1]), np.array(at_random))
 
 
-def agreement(maps: Sequence[Floats]) -> float:
-    """Of operators: the lowest rank correlation of any two maps."""
+def agreement(maps: Sequence[Floats]) -> float | None:
+    """Of operators: the lowest rank correlation of any two maps; None where one is the same everywhere."""
     pairs = [(one, other) for number, one in enumerate(maps) for other in maps[number + 1 :]]
-    return min((float(stats.spearmanr(*pair).statistic) for pair in pairs), default=1.0)
+    found = [rank_correlation(*pair) for pair in pairs]
+    return None if None in found else min(value for value in found if value is not None)
 
 
-def with_random_weights(seen: Seen, decoder: Decoder, rng: np.random.Generator) -> tuple[Seen, Decoder]:
-    """A run, and a decoder, as for a net whose first weights of EEG and whose last weights are permuted.
+def rank_correlation(one: Floats, other: Floats) -> float | None:
+    """Of two maps; None where one is the same everywhere."""
+    if not (np.ptp(one) and np.ptp(other)):
+        return None
+    return float(stats.spearmanr(one, other).statistic)
 
-    The first weights are permuted by permuting what they are given.
-    """
-    power = seen.power[:, rng.permutation(seen.power.shape[1])]
+
+def with_random_weights(decoder: Decoder, rng: np.random.Generator) -> Decoder:
+    """A decoder whose weights are permuted, over its outputs and over the latent."""
     outputs = rng.permutation(len(decoder.bias))
     weights = decoder.weights[outputs][:, rng.permutation(decoder.weights.shape[1])]
-    return replace(seen, power=power), Decoder(weights, decoder.bias[outputs], decoder.noise[outputs])
+    return Decoder(weights, decoder.bias[outputs], decoder.noise[outputs])

@@ -156,6 +156,7 @@ class Explainer:
             for product in self.nets
             for side in sides
             for operator in operators
+            if not of_curves or self.others(source, side)
         ]
         for done, (of_curves, source, product, side, operator) in enumerate(todo):
             say(f"{source.run.name}: {side} of the model of {product}, {operator}", done, len(todo))
@@ -164,6 +165,11 @@ class Explainer:
                 make = self._curves if of_curves else self._effects
                 _write(path, vars(make(source, product, side, operator)))
         say("done", len(todo), len(todo))
+
+    def others(self, source: Source, side: str) -> list[Source]:
+        """Other subjects' runs that have the same units: of EEG, those of the same film."""
+        of_units = [each for each in self.sources if side == BOLD or each.run.film == source.run.film]
+        return [each for each in of_units if each.run.subject != source.run.subject]
 
     def effects(self, run: Run, product: Product, side: str, operator: str) -> Effects:
         """What masking did, once it is done."""
@@ -204,12 +210,9 @@ class Explainer:
         else:
             units, instead = self._instead_of_bold(source, product, operator)
             told = told_by_bold(net, seen, judge, units, instead[0])
-        others = [each for each in self.sources if each.run.subject != source.run.subject]
-        if side == EEG:
-            others = [each for each in others if each.run.film == source.run.film]
         maps = [
             _on_units_of(source, each, side, self.effects(each.run, product, side, operator).evidence)
-            for each in others or [source]
+            for each in self.others(source, side)
         ]
         return curves(told, np.mean(maps, axis=0), stream(self.settings.seed, "orders", source.run.name))
 
@@ -217,10 +220,16 @@ class Explainer:
         run, net, target, seed = source.run, self.nets[product], TARGETS[product, side], self.settings.seed
         seen, decoder = self.seen[run.name, product], net.decoder(target)
         if operator == RANDOM:
-            seen, decoder = with_random_weights(seen, decoder, stream(seed, "weights", product, run.name))
-        # The same turns for all operators: what is compared shall differ in nothing else.
-        turns = shifts(seen.n_volumes, seen.tr_s, self.settings.turns, stream(seed, "turns", run.name))
+            decoder = with_random_weights(decoder, stream(seed, "weights", product, run.name))
+        # The same turns for all runs of a film and all operators: see ``findings``.
+        turns = self._turns(run.film, product)
         return net, Judge(decoder, seen.recorded[target], turns), seen
+
+    def _turns(self, film: str, product: Product) -> NDArray[np.int64]:
+        runs = [self.seen[source.run.name, product] for source in self.sources if source.run.film == film]
+        shortest = min(runs, key=lambda seen: seen.n_volumes)
+        rng = stream(self.settings.seed, "turns", film)
+        return shifts(shortest.n_volumes, shortest.tr_s, self.settings.turns, rng)
 
     def _instead_of_eeg(self, source: Source, product: Product, seen: Seen, operator: str) -> list[Singles]:
         rng = stream(self.settings.seed, "instead of EEG", source.run.name, operator)
@@ -241,7 +250,11 @@ class Explainer:
             return units, [each.T for each in surrogates(units.courses.T, rng, _DRAWS[BOLD])]
         if operator == "donor":
             # What the other's parcel shows stands for each of its voxels.
-            donors = [np.nan_to_num(each.recorded[BOLD]) for each in self._others(source, product)]
+            token = net.token(BOLD)
+            donors = [
+                np.where(np.isfinite(each.recorded[BOLD]), each.recorded[BOLD], token)
+                for each in self._others(source, product)
+            ]
             least = int(np.ceil(LEAST_SHIFT_S / seen.tr_s))
             drawn = donated(donors, seen.n_volumes, least, rng, _DRAWS[BOLD])
             return units, [each.T[parcel] for each in drawn]
@@ -252,8 +265,8 @@ class Explainer:
 
 
 def film_hops(run: Run, n_hops: int) -> NDArray[np.int64]:
-    """Of each hop of a run, how many there were since the film began."""
-    return np.arange(n_hops) - int(run.hops[0])
+    """Of each hop of a run, how many there were since the film began: since the first volume did."""
+    return np.arange(n_hops) - int(run.hops[0]) + round(run.late_s / HOP_S)
 
 
 def _on_units_of(source: Source, other: Source, side: str, values: Singles) -> Floats:

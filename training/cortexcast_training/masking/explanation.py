@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import nibabel
@@ -109,7 +111,8 @@ def explain(
         out,
         [
             *(f"{name}: {model}" for name, model in models.items()),
-            *(run.name for run in runs),
+            f"cortexcast {version('cortexcast')}",
+            *(f"{source.run.name} {_content(source)}" for source in masked.sources),
             masked.resolution,
             settings.model_dump_json(),
         ],
@@ -127,8 +130,8 @@ def explain(
         checked=tuple(
             each.checked for side in (*(side for side, _ in films.values()), brain) for each in side.maps.values()
         ),
-        timestamps_in_both=sum(int(side.in_both.sum()) for side, _ in films.values()),
-        regions_in_both=int(brain.in_both.sum()),
+        timestamps_in_both=sum(int(side.in_both.sum()) for side, _ in films.values()) if len(nets) > 1 else None,
+        regions_in_both=int(brain.in_both.sum()) if len(nets) > 1 else None,
         command=command,
     )
     lines = summary(results, films, brain)
@@ -176,6 +179,15 @@ def _films(explainer: Explainer) -> dict[str, tuple[Side, Context]]:
         side = timestamps(explainer, film)
         found[film] = side, context(side, [source.run for source in explainer.sources if source.run.film == film])
     return found
+
+
+def _content(source: Source) -> str:
+    """Of a run, and of what is masked of it: another preprocessing under the same name is another run."""
+    run, digest = source.run, hashlib.sha256()
+    seen = () if run.stimulus is None else (run.stimulus.embedding,)
+    for array in (run.power, run.bold, run.hops, source.parcel, source.share, source.courses, *seen):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _claim(out: Path, given: Sequence[str]) -> None:

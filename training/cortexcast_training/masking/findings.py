@@ -1,10 +1,12 @@
 """Which units matter: more than chance, over all units together, whatever stands in the place of what is masked.
 
-Chance is what comes about where EEG and the other modality are turned against each other in time, by 20 s or more. A
-unit is found where its evidence is above that of the most fortunate of all units by chance (max-T), for each operator.
+Chance is what comes about where EEG and the other modality are turned against each other in time, by 20 s or more. All
+runs of a film are turned alike: what everybody's EEG and everybody's BOLD owe to one film may go together by chance,
+and that chance all subjects share. A unit is found where its evidence, the mean over subjects, is above that of the
+most fortunate of all units by chance (max-T), for each operator.
 
-With enough subjects, what is found holds of the population they are from: signs of subjects' effects are turned at
-random. With fewer it holds of these recordings alone: times are turned at random.
+With enough subjects it must be found by turning subjects' signs at random, too: then it holds of subjects like these
+who watch these films, else of these recordings alone.
 
 Sources: Nichols & Holmes, *Hum. Brain Mapp.* 15 (2002); the conjunction of operators as in Nichols et al., *NeuroImage*
 25 (2005): all of them must be found.
@@ -12,11 +14,10 @@ Sources: Nichols & Holmes, *Hum. Brain Mapp.* 15 (2002); the conjunction of oper
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from mne.stats import permutation_t_test
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,8 @@ Numbers = NDArray[np.int64]
 LEAST_SHIFT_S = 20.0
 
 _DRAWS = 2000
+_MOST_SUBJECTS = 12
+"""Of whom every way to turn signs is tried."""
 _SMALLEST = 1e-12
 
 
@@ -34,11 +37,13 @@ class Effect:
 
     Attributes:
         subject: whose.
+        film: that was watched.
         evidence: ``(n_units,)`` in nats.
         chance: ``(n_shifts, n_units)``.
     """
 
     subject: str
+    film: str
     evidence: Floats
     chance: Floats
 
@@ -78,34 +83,55 @@ def found(effects: Sequence[Effect], level: float, seed: int) -> Found:
     """What an operator's effects on the same units say.
 
     Args:
-        effects: of each run.
-        level: that ``p`` is compared with; where subjects are too few to turn signs in so many ways, times are turned.
+        effects: of each run; runs of one film have the same turns.
+        level: that ``p`` is compared with; where there are too few ways to turn signs for it, signs are not turned.
         seed: of what is drawn.
     """
     own, chance = zip(*(_standardised(effect) for effect in effects), strict=True)
     subjects = sorted({effect.subject for effect in effects})
-    of_subject = np.array(
-        [
-            np.mean([z for z, each in zip(own, effects, strict=True) if each.subject == name], axis=0)
-            for name in subjects
-        ]
-    )
-    z = of_subject.mean(axis=0)
-    shown = of_subject.any(axis=0)
+    weights = np.array([1 / sum(each.subject == effect.subject for each in effects) for effect in effects])
+    z = np.average(own, axis=0, weights=weights)
+    shown = np.any(own, axis=0)
     p = np.ones(len(z))
-    # Half of all ways: the other half are the same with the opposite sign.
-    if 2.0 ** (1 - len(subjects)) <= level:
-        _, p[shown], _ = permutation_t_test(of_subject[:, shown], 10_000, tail=1, rng=seed, verbose="error")
-        return Found(z, p, of_population=True)
-    rng = np.random.default_rng(seed)
-    weights = [1 / sum(each.subject == effect.subject for each in effects) / len(subjects) for effect in effects]
-    greatest = np.empty(_DRAWS)
-    for draw in range(_DRAWS):
-        turned = sum(weight * each[rng.integers(len(each))] for weight, each in zip(weights, chance, strict=True))
-        greatest[draw] = np.max(turned[shown], initial=0.0)
-    greatest.sort()
-    p[shown] = (1 + len(greatest) - np.searchsorted(greatest, z[shown])) / (1 + len(greatest))
-    return Found(z, p, of_population=False)
+    if not shown.any():
+        return Found(z, p, of_population=False)
+    films = sorted({effect.film for effect in effects})
+    n_turns = [min(len(each) for each, of in zip(chance, effects, strict=True) if of.film == film) for film in films]
+    turned = []
+    for draw in _draws(n_turns, np.random.default_rng(seed)):
+        drawn = [each[draw[films.index(of.film)]] for each, of in zip(chance, effects, strict=True)]
+        turned.append(float(np.average(drawn, axis=0, weights=weights)[shown].max()))
+    p[shown] = _share_above(turned, z[shown])
+    of_population = 2.0 ** -len(subjects) <= level
+    if of_population:
+        of = np.array([effect.subject for effect in effects])
+        of_subject = np.array([np.mean(np.array(own)[of == name], axis=0) for name in subjects])
+        signs = _signs(len(subjects), np.random.default_rng(seed))
+        with_signs = (signs @ of_subject[:, shown] / len(subjects)).max(axis=1)
+        p[shown] = np.maximum(p[shown], _share_above(with_signs, z[shown]))
+    return Found(z, p, of_population)
+
+
+def _draws(n_turns: Sequence[int], rng: np.random.Generator) -> Iterator[Sequence[int]]:
+    """A turn of each film: of one film every turn once, of several so many at random."""
+    if len(n_turns) == 1:
+        return ((turn,) for turn in range(n_turns[0]))
+    return (rng.integers(n_turns).tolist() for _ in range(_DRAWS))
+
+
+def _signs(n: int, rng: np.random.Generator) -> Floats:
+    """Ways to turn the signs of subjects, ``(n_ways, n)``: all but the one that turns none, or so many at random."""
+    if n <= _MOST_SUBJECTS:
+        ways = (np.arange(1, 2**n)[:, np.newaxis] >> np.arange(n)) & 1
+    else:
+        ways = rng.integers(0, 2, (2**_MOST_SUBJECTS, n))
+    return np.asarray(1 - 2 * ways, np.float64)
+
+
+def _share_above(chance: Sequence[float] | Floats, z: Floats) -> Floats:
+    """Of draws, what was found among them, those that are as high."""
+    ordered = np.sort(chance)
+    return np.asarray((1 + len(ordered) - np.searchsorted(ordered, z)) / (1 + len(ordered)), np.float64)
 
 
 def conjunction(of_operators: Sequence[Found]) -> Found:

@@ -44,7 +44,7 @@ def summary(results: Results, films: Mapping[str, tuple[Side, Context]], brain: 
         holds = "subjects like these" if each.of_population else "these recordings alone"
         lines.append(f"{each.product}: {each.found} of {each.units} {where} matter; it holds of {holds}")
         lines.append(f"  checked: {_checks(each)}")
-    lines += [f"  {line}" for line in _where(films, brain)]
+    lines += [f"  {line}" for line in _where(films, brain)] if len(results.models) > 1 else []
     lines.append(
         f"In both models: {results.timestamps_in_both} timestamps, {results.regions_in_both} {kind}"
         if len(results.models) > 1
@@ -77,14 +77,15 @@ def write_report(
     report.add_html("<pre>" + "\n".join(escape(line) for line in lines) + "</pre>", "What was found")
     for film, (side, known) in films.items():
         report.add_figure(_timeline(side, known), f"Timestamps of {film}", caption="Evidence over time; found: shaded")
-        if side.in_both.any():
+        if len(side.maps) > 1 and side.in_both.any():
             some = [run for run in runs if run.film == film]
             report.add_figure(
                 _topographies(side, some), f"EEG of {film}", caption="Power when found in both, less the rest"
             )
     for product, image in images.items():
         caption = "Evidence, standard deviations of chance, where it was found"
-        report.add_figure(_brain(image), f"Brain, {product}", caption=caption)
+        if np.asarray(image.dataobj).any():
+            report.add_figure(_brain(image), f"Brain, {product}", caption=caption)
     for name, side in (*((film, side) for film, (side, _) in films.items()), ("brain", brain)):
         report.add_figure(_curves(side), f"Deletion and insertion, {name}", caption="In the order of others' evidence")
     report.add_html(
@@ -114,12 +115,16 @@ def _where(films: Mapping[str, tuple[Side, Context]], brain: Side) -> list[str]:
 
 
 def _checks(each: Checked) -> str:
-    better = sum(area > 0 for area in each.deletion.values())
+    passed = sum(curves.passed for curves in each.deletion.values())
     return (
-        f"operators agree by r = {each.agreement:.2f} at least; with {better} of {len(each.deletion)} operators the "
-        f"order that others tell beats a random one; with random weights r = {each.random_weights_r:.2f} and "
+        f"operators agree by r = {_number(each.agreement)} at least; with {passed} of {len(OPERATORS)} operators the "
+        f"order that others tell beats all random ones; with random weights r = {_number(each.random_weights_r)} and "
         f"{each.random_weights_found} found"
     )
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.2f}"
 
 
 def _timeline(side: Side, known: Context) -> Figure:
@@ -172,12 +177,16 @@ def _curves(side: Side) -> Figure:
     figure = Figure(figsize=(12, 2.6 * len(side.maps)), layout="constrained")
     grid = figure.subplots(len(side.maps), len(OPERATORS), sharex=True, squeeze=False)
     for row, (product, each) in zip(grid, side.maps.items(), strict=True):
-        for axes, (operator, curves) in zip(row, each.curves.items(), strict=True):
-            for name, colour in (("deletion", "tab:red"), ("insertion", "tab:blue"), ("random", "grey")):
-                axes.plot(SHARES, vars(curves)[name], color=colour, label=name)
+        for axes, operator in zip(row, OPERATORS, strict=True):
             axes.set_title(f"{product}, {operator}", fontsize=9)
+            curves = each.curves.get(operator)
+            if curves is None:
+                axes.text(0.5, 0.5, "nothing to take away", ha="center", transform=axes.transAxes)
+                continue
+            for name, colour in (("deletion", "tab:red"), ("insertion", "tab:blue"), ("random", "grey")):
+                axes.plot(SHARES, vars(curves)[name].T, color=colour, lw=0.5 if name == "random" else 1.5)
         row[0].set_ylabel("left of what is known")
-    grid[0, 0].legend(fontsize=8)
+    figure.suptitle("red: deletion; blue: insertion; grey: random orders", fontsize=9)
     grid[-1, 1].set_xlabel("share of units that are masked")
     return figure
 
@@ -201,9 +210,9 @@ def _table(checked: Sequence[Checked]) -> str:
             str(each.units),
             str(each.found),
             "population" if each.of_population else "these recordings",
-            f"{each.agreement:.2f}",
-            "n/a" if each.agreement_of_found is None else f"{each.agreement_of_found:.2f}",
-            f"{each.random_weights_r:.2f}",
+            _number(each.agreement),
+            _number(each.agreement_of_found),
+            _number(each.random_weights_r),
             str(each.random_weights_found),
         ]
         for each in checked

@@ -9,13 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import stats
 
 from cortexcast_models.manifest import Strict
 from cortexcast_training.eegfmri.runs import HOP_S
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG
-from cortexcast_training.masking.checks import Curves, agreement
+from cortexcast_training.masking.checks import Curves, agreement, rank_correlation
 from cortexcast_training.masking.explain import RANDOM, Explainer, Source, film_hops
 from cortexcast_training.masking.findings import Effect, Found, conjunction, found, smoothed
 from cortexcast_training.masking.operators import OPERATORS, Operator
@@ -23,6 +22,17 @@ from cortexcast_training.masking.operators import OPERATORS, Operator
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+
+
+class Deletion(Strict):
+    """Of masking, or showing, units in the order of what mattered to others, against random orders."""
+
+    deletion: float
+    """The area by which it falls sooner,"""
+    insertion: float
+    """and by which it is back sooner; both as shares of what is told."""
+    passed: bool
+    """Whether both are better than in every random order."""
 
 
 class Checked(Strict):
@@ -37,13 +47,13 @@ class Checked(Strict):
     found: int
     of_population: bool
     """Whether that holds of subjects like these, and not of these recordings alone."""
-    agreement: float
-    """The lowest rank correlation between maps of two operators."""
+    agreement: float | None
+    """The lowest rank correlation between maps of two operators; None where nothing differs."""
     agreement_of_found: float | None
     """Of all units that any operator finds, the share that all find; None where none finds any."""
-    deletion: dict[str, float]
-    """By operator: the areas between curves in the order of what mattered to others and at random; more is better."""
-    random_weights_r: float
+    deletion: dict[str, Deletion]
+    """By operator; none where nobody else has the same units, or masking takes nothing away."""
+    random_weights_r: float | None
     """Rank correlation of the map with that of a net with random weights."""
     random_weights_found: int
 
@@ -59,9 +69,9 @@ class Results(Strict):
     """Of finding anything at all where there is nothing."""
     resolution: Literal["parcel", "voxel"]
     checked: tuple[Checked, ...] = Field(strict=False)
-    timestamps_in_both: int
-    """Found in both nets."""
-    regions_in_both: int
+    timestamps_in_both: int | None
+    """Found in both nets; None of one net alone."""
+    regions_in_both: int | None
     command: str
 
 
@@ -153,8 +163,9 @@ def _map(
     is_found = together.p <= level
     by_each = np.array([each.p <= level for each in of_operator.values()])
     curves: dict[str, Curves] = {
-        operator: _mean_curves([explainer.curves(source.run, product, side, operator) for source in sources])
+        operator: mean
         for operator in OPERATORS
+        if (mean := _mean_curves(explainer, sources, product, side, operator)) is not None
     }
     change = np.mean(
         [
@@ -179,8 +190,11 @@ def _map(
             of_population=together.of_population,
             agreement=agreement([each.z for each in of_operator.values()]),
             agreement_of_found=float(is_found.sum() / by_each.any(axis=0).sum()) if by_each.any() else None,
-            deletion={operator: each.gain for operator, each in curves.items()},
-            random_weights_r=float(stats.spearmanr(together.z, randomised.z).statistic),
+            deletion={
+                operator: Deletion(deletion=each.areas[0], insertion=each.areas[1], passed=each.passed)
+                for operator, each in curves.items()
+            },
+            random_weights_r=rank_correlation(of_operator["token"].z, randomised.z),
             random_weights_found=int((randomised.p <= level).sum()),
         ),
     )
@@ -198,7 +212,7 @@ def _found(
         if side == EEG:
             span = max(1, round(explainer.settings.span_s / HOP_S))
             evidence, chance = smoothed(evidence, span), smoothed(chance, span)
-        given.append(Effect(source.run.subject, evidence, chance))
+        given.append(Effect(source.run.subject, source.run.film, evidence, chance))
     return found(given, shared_level(explainer), explainer.settings.seed)
 
 
@@ -208,6 +222,13 @@ def _pick(source: Source, side: str, units: Numbers, values: NDArray[np.float32]
     return np.asarray(values[..., np.searchsorted(own, units)], np.float64)
 
 
-def _mean_curves(some: Sequence[Curves]) -> Curves:
+def _mean_curves(
+    explainer: Explainer, sources: Sequence[Source], product: Product, side: str, operator: Operator
+) -> Curves | None:
     """As shares of what is told: runs of which little is told count little."""
+    some = [
+        explainer.curves(source.run, product, side, operator) for source in sources if explainer.others(source, side)
+    ]
+    if not some:
+        return None
     return Curves(*(np.mean([vars(each)[name] for each in some], axis=0) for name in vars(some[0]))).left()

@@ -89,8 +89,10 @@ def _labels(side: Side, runs: Sequence[Run]) -> list[str]:
     run = next((run for run in runs if run.stimulus is not None), None)
     if run is None or run.stimulus is None:
         return ["n/a"] * len(side.units)
-    volume = np.searchsorted(film_hops(run, len(run.power))[run.hops], side.units, side="right") - 1
-    shown = np.where(volume >= 0, run.stimulus.shown[volume], -1)
+    begins = run.hops - run.hops[0]
+    volume = np.searchsorted(begins, side.units, side="right") - 1
+    during = (volume >= 0) & (side.units < begins[-1] + round(run.tr_s / HOP_S))
+    shown = np.where(during, run.stimulus.shown[volume], -1)
     return [run.stimulus.labels[number] if number >= 0 else "n/a" for number in shown]
 
 
@@ -186,7 +188,8 @@ def _of_all(on: NDArray[np.float32], run: Run, target: str, net: MaskedNet) -> N
 
 
 def _columns(side: Side) -> list[str]:
-    return [f"{column}_{product}" for product in side.maps for column in _OF_PRODUCT] + ["found_in_both"]
+    both = ["found_in_both"] if len(side.maps) > 1 else []
+    return [f"{column}_{product}" for product in side.maps for column in _OF_PRODUCT] + both
 
 
 def _values(side: Side) -> Iterator[list[str]]:
@@ -195,7 +198,7 @@ def _values(side: Side) -> Iterator[list[str]]:
         for each in side.maps.values():
             row += [f"{each.z[number]:.4g}", f"{each.p[number]:.4g}", _yes(each.found[number])]
             row += [f"{each.change[number]:.4g}"]
-        yield [*row, _yes(both)]
+        yield [*row, _yes(both)] if len(side.maps) > 1 else row
 
 
 def _yes(value: np.bool_) -> str:
