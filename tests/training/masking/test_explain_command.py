@@ -14,20 +14,20 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from docs.pages import ROOT, code_blocks
 from film_runs import film_run
 from nilearn.image import load_img
 
 from cortexcast_client.command import main
-from cortexcast_models.bundle import read_bundle, write_bundle
+from cortexcast_models.bundle import read_bundle
 from cortexcast_training.eegfmri.moments import Moments
 from cortexcast_training.eegfmri.run_file import write_run
 from cortexcast_training.eegfmri.runs import Run
+from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import Vae, VaeShape
-from cortexcast_training.masking.explain import ExplainSettings
-from cortexcast_training.masking.net import FILE
-from cortexcast_training.masking.parts import parts_file
+from cortexcast_training.masking.explain import Explainer, ExplainError, ExplainSettings, of_parcels
+from cortexcast_training.masking.net import MaskedNet, of_bundle
+from cortexcast_training.masking.parts import of_model
 from cortexcast_training.masking.results import Results
 from cortexcast_training.toml_file import read_toml
 
@@ -171,21 +171,12 @@ def test_what_does_not_go_together_is_one_line(
     assert said.strip().count("\n") == 0
 
 
-def test_models_of_other_parcels_do_not_go_together(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_models_of_other_parcels_do_not_go_together(tmp_path: Path) -> None:
     units = Moments([replace(RUNS[0], bold=RUNS[0].bold[:-1])]).units
-    torch.manual_seed(0)
     vae = Vae(VaeShape(len(units.power), len(units.bold), len(units.embedding), n_filters=2, width=4, latent=4))
-    for parameter in vae.parameters():
-        parameter.data += 0.1
-    bundle = read_bundle("stimulus-vae")
-    fields = json.loads((bundle.directory / "manifest.json").read_text())
-    files = {name: (bundle.directory / name).read_bytes() for name in fields.pop("files")}
-    write_bundle(tmp_path / "other", fields, files | {FILE: parts_file(vae, units)})
-    models = ["--model", "fmri-vae", "--model", str(tmp_path / "other")]
-    assert explain(folder, *models, out="never") == 1
-    assert "the models have different parcels (fmri 300, stimulus 299)" in capsys.readouterr().err
+    nets: dict[Product, MaskedNet] = {"fmri": of_bundle(read_bundle("fmri-vae")), "stimulus": of_model(vae, units)}
+    with pytest.raises(ExplainError, match=r"the models have different parcels \(fmri 300, stimulus 299\)"):
+        Explainer([of_parcels(run) for run in RUNS], nets, ExplainSettings(), tmp_path)
 
 
 def test_a_folder_of_other_runs_is_refused(folder: Path, explained: Path, capsys: pytest.CaptureFixture[str]) -> None:
