@@ -90,6 +90,8 @@ def test_the_page_needs_nothing_else_and_the_summary_is_printed_again(
     assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"'](?!data:|#)[^\"']+", page)
     results = Results.model_validate_json((explained / "results.json").read_bytes())
     assert (results.data, results.resolution) == ("simulated", "parcel")
+    config = explained.with_name("config.toml")
+    assert results.command.endswith(f"--resolution parcel --model fmri-vae --config {config}")
     capsys.readouterr()
     assert main(["explain", str(explained), "--summary"]) == 0
     said = capsys.readouterr().out
@@ -186,3 +188,5 @@ def test_a_folder_of_other_runs_is_refused(folder: Path, explained: Path, capsys
     assert "is of other runs, models or settings" in capsys.readouterr().err
     assert main(["explain", str(folder / "nothing"), "--summary"]) == 1
     assert "holds no results: explain something into it first" in capsys.readouterr().err
+    assert main(["explain", str(folder / "nothing"), "--benchmark", "--resolution", "voxel"]) == 1
+    assert "simulated runs have parcels alone: leave --resolution out" in capsys.readouterr().err

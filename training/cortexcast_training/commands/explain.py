@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 
@@ -38,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
 
     from cortexcast_models.bundle import DEFAULTS, read_bundle
     from cortexcast_training.masking.benchmark import BenchmarkSettings, as_text, benchmark
-    from cortexcast_training.masking.explain import ExplainSettings
+    from cortexcast_training.masking.explain import ExplainError, ExplainSettings
     from cortexcast_training.masking.explanation import REPORT, explain, masked_runs, nets_of, read_summary
     from cortexcast_training.masking.timing import as_text as text_of_timings
     from cortexcast_training.masking.timing import timings
@@ -48,8 +49,13 @@ def main(args: argparse.Namespace) -> int:
         print(read_summary(args.out), end="")
         return 0
     settings = read_toml(args.config, ExplainSettings, {})
+    if args.benchmark and args.resolution == "voxel":
+        raise ExplainError("the benchmark's simulated runs have parcels alone: leave --resolution out")
     nets, models = nets_of([read_bundle(name) for name in args.model or (DEFAULTS["fmri"], DEFAULTS["stimulus"])])
-    command = f"cortexcast explain {args.out} " + ("--benchmark" if args.benchmark else f"--runs {args.runs}")
+    given = ["--benchmark"] if args.benchmark else ["--runs", str(args.runs), "--resolution", args.resolution]
+    given += [part for name in args.model or () for part in ("--model", name)]
+    given += ["--config", str(args.config)] if args.config else []
+    command = shlex.join(["cortexcast", "explain", str(args.out), *given])
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as progress:
         task = progress.add_task("reading")
@@ -62,7 +68,8 @@ def main(args: argparse.Namespace) -> int:
         elif args.benchmark:
             lines = as_text(benchmark(nets, models, BenchmarkSettings(), settings, args.out, command, say))
         else:
-            _, lines = explain(masked_runs(args.runs, args.resolution), nets, models, settings, args.out, command, say)
+            masked = masked_runs(args.runs, args.resolution)
+            lines = explain(masked, nets, models, settings, args.out, command, say).lines
     print("\n".join(lines))
     if not args.timing:
         print(f"{args.out / REPORT}: the whole report, with tables and maps beside it")

@@ -35,7 +35,7 @@ from cortexcast_training.masking.explain import SIDES, Explainer, ExplainSetting
 from cortexcast_training.masking.explanation import explain, masked_runs
 from cortexcast_training.masking.findings import conjunction
 from cortexcast_training.masking.net import MaskedNet
-from cortexcast_training.masking.results import Side, by_operator, regions, shared_level, timestamps, units_of
+from cortexcast_training.masking.results import Side, by_operator, shared_level, units_of
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -72,7 +72,7 @@ class Detection(Strict):
 class BenchmarkResults(Strict):
     """What came of it."""
 
-    models: dict[str, str]
+    models: dict[Product, str]
     subjects: int
     film_s: float
     detection: dict[str, Detection]
@@ -202,9 +202,8 @@ def benchmark(
     """
     runs = simulate_runs(settings, out / RUNS, say)
     masked = masked_runs(out, "parcel")
-    explain(masked, nets, models, how, out, command, say)
-    explainer = Explainer(masked.sources, nets, how, out / "work")
-    of_film, brain = timestamps(explainer, runs[0].film), regions(explainer)
+    explained = explain(masked, nets, models, how, out, command, say)
+    of_film, brain = explained.films[runs[0].film], explained.brain
     hops = of_film.units
     found = {}
     for product in nets:
@@ -217,7 +216,7 @@ def benchmark(
         wrong.append(found_in_nothing(runs, nets, how, out / "work", seed))
     n_units = len(nets) * (len(hops) + len(brain.units))
     results = BenchmarkResults(
-        models=dict(models.items()),
+        models=dict(models),
         subjects=settings.subjects,
         film_s=settings.film_s,
         detection=found,

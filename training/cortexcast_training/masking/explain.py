@@ -1,12 +1,4 @@
-"""Mask every moment of EEG and every part of the brain of some runs, in both trained nets, and say what of it holds.
-
-OUT/dataset_description.json
-OUT/work/<run>_<product>_<side>_<operator>.npz      what each masking did; kept, so that nothing is done twice
-OUT/results.json                                    what was found, and what was checked
-OUT/timestamps_<film>.tsv, regions.tsv, *.json      each unit, and what columns mean
-OUT/changes_*.tsv.gz                                which outputs each unit changes
-OUT/maps/*.nii.gz, OUT/report.html
-"""
+"""Mask every moment of EEG and every part of the brain of some runs, in both nets; each piece is kept in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""From runs and nets to a folder that says what matters: tables, maps, a page."""
+"""From runs and nets to a folder that says what matters: tables, maps, a page.
+
+Of these names:
+
+- ``work/<run>_<product>_<side>_<operator>.npz``: what each masking did, kept, so that nothing is done twice
+- ``results.json``: what was found, and what was checked
+- ``timestamps_<film>.tsv``, ``regions.tsv`` and their ``.json``: each unit, and what columns mean
+- ``changes_*.tsv.gz``: which outputs each unit changes
+- ``maps/*.nii.gz``, ``report.html``, ``summary.txt``
+"""
 
 from __future__ import annotations
 
@@ -49,6 +58,23 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Explained:
+    """What came of it.
+
+    Attributes:
+        results: in numbers.
+        lines: that say it.
+        films: timestamps of each.
+        brain: parcels or voxels.
+    """
+
+    results: Results
+    lines: list[str]
+    films: dict[str, Side]
+    brain: Side
+
+
+@dataclass(frozen=True)
 class Masked:
     """What is masked.
 
@@ -88,7 +114,7 @@ def explain(
     out: Path,
     command: str,
     say: Say = lambda _what, _done, _of: None,
-) -> tuple[Results, list[str]]:
+) -> Explained:
     """Mask everything, and write what comes of it; what was done already is not done again.
 
     Args:
@@ -99,9 +125,6 @@ def explain(
         out: the folder.
         command: that leads here.
         say: hears how far it is.
-
-    Returns:
-        What was found, and lines that say it.
 
     Raises:
         ExplainError, RunError: runs and nets do not go together, or the folder is of others.
@@ -123,7 +146,7 @@ def explain(
     brain = regions(explainer)
     results = Results(
         data="simulated" if any(run.simulated for run in runs) else "recorded",
-        models=dict(models.items()),
+        models=dict(models),
         runs=tuple(run.name for run in runs),
         level=settings.level,
         resolution=masked.resolution,
@@ -136,7 +159,7 @@ def explain(
     )
     lines = summary(results, films, brain)
     _write(out, explainer, masked, films, brain, results, lines)
-    return results, lines
+    return Explained(results, lines, {film: side for film, (side, _) in films.items()}, brain)
 
 
 def read_summary(out: Path) -> str:

@@ -62,7 +62,7 @@ class Results(Strict):
     """Everything that a report says in numbers."""
 
     data: Literal["simulated", "recorded"]
-    models: dict[str, str]
+    models: dict[Product, str]
     """Name, version and digest of each."""
     runs: tuple[str, ...] = Field(strict=False)
     level: float
