@@ -18,6 +18,7 @@ demo: $(VENV)/server.stamp ## stream a replayed headset until Ctrl-C; DURATION=2
 COMPUTING := tests/packaging tests/training tests/models
 
 test: check ## run every check and every test
+	@tests/install-chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(COMPUTING)
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(COMPUTING:%=--ignore=%)
 

@@ -17,9 +17,13 @@ from cortexcast_client.command import main
 from cortexcast_training.eegfmri.film_cohort import FilmCohort, write_film_cohort
 from cortexcast_training.eegfmri.parcels import parcels
 from cortexcast_training.eegfmri.run_file import read_runs
+from cortexcast_training.eegfmri.runs import HOP_S
 from cortexcast_training.eegfmri.scan import ScanSettings
 from cortexcast_training.eegfmri.simulator import ELECTRODES, REFERENCE, RunSettings
+from cortexcast_training.eegfmri.volume_markers import VOLUME
 from cortexcast_training.leadfield import electrode_positions, head_to_mri
+from cortexcast_training.masking.effects import Units
+from cortexcast_training.masking.explanation import masked_runs
 
 STEM = "sub-01_ses-01_task-film01_run-01"
 FILM_S = 90.0
@@ -93,6 +97,27 @@ def test_the_run_is_what_was_simulated(dataset: Path, preprocessed: tuple[Path, 
     assert run.stimulus is not None
     assert len(run.stimulus.embedding) == len(run.hops) == signal.shape[1]
     assert run.tr_s == pytest.approx(2.1, abs=0.02)
+
+
+def test_voxels_to_mask_are_those_that_parcels_were_made_of(preprocessed: tuple[Path, int]) -> None:
+    masked = masked_runs(preprocessed[0], "voxel")
+    (source,) = masked.sources
+    units, bold = Units(source.parcel, source.share, source.courses), source.run.bold.T
+    shown = units.in_parcels(units.courses, np.full_like(bold, np.nan))
+    np.testing.assert_allclose(shown, bold, atol=2e-3)
+    assert np.asarray(masked.image.dataobj).max() == len(source.units)
+
+
+def test_events_and_movement_go_with_the_run(preprocessed: tuple[Path, int]) -> None:
+    (run,) = read_runs(preprocessed[0] / "runs")
+    raw = mne.io.read_raw_fif(next(preprocessed[0].rglob("*_desc-clean_eeg.fif")), verbose="error")
+    of_task = [(onset, name) for onset, name in zip(raw.annotations.onset, raw.annotations.description, strict=True)]
+    assert [name for _, name in run.events] == [name for _, name in of_task if name != VOLUME] != []
+    np.testing.assert_array_equal(
+        [hop for hop, _ in run.events], [int(onset / HOP_S) for onset, name in of_task if name != VOLUME]
+    )
+    assert run.displacement is not None
+    assert run.displacement.shape == run.hops.shape
 
 
 def test_everything_to_look_at_is_there(preprocessed: tuple[Path, int]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from cortexcast_training.eegfmri.bold_file import BoldError
-from cortexcast_training.eegfmri.brain_template import template, template_brain, template_grey
+from cortexcast_training.eegfmri.brain_template import grey_of, template, template_brain
 from cortexcast_training.eegfmri.fmriprep import fmriprep_runs, read_fmriprep
 from cortexcast_training.eegfmri.nuisance import NuisanceSettings
 from cortexcast_training.eegfmri.parcels import parcel_labels
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     func.mkdir(parents=True)
     grid, brain = template(MM), template_brain(MM)
     rng = np.random.default_rng(0)
-    labels = np.asarray(parcel_labels(Nifti1Image(template_grey(MM).astype(np.int8), grid.affine)).dataobj)
+    labels = np.asarray(parcel_labels(Nifti1Image(grey_of(grid).astype(np.int8), grid.affine)).dataobj)
     active, confounds = wave(), rng.standard_normal((N_VOLUMES, len(COLUMNS)))
     values = np.where(brain, 1000.0, 3.0)[..., np.newaxis] + 4 * confounds[:, COLUMNS.index("csf")]
     values[labels == 5] += 20 * active

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
 
 from cortexcast_training.eegfmri.brain_template import (
+    grey_of,
     template,
     template_brain,
     template_fluid,
-    template_grey,
     template_white,
 )
 from cortexcast_training.eegfmri.nuisance import NuisanceError, NuisanceSettings, regressors, without_nuisance
@@ -76,7 +76,8 @@ def test_runs_that_are_too_short_are_told() -> None:
 
 
 def test_parcels_are_means_of_their_voxels_and_none_where_nothing_was_scanned() -> None:
-    grid, grey = template(6), template_grey(6)
+    grid = template(6)
+    grey = grey_of(grid)
     labels = np.asarray(parcel_labels(Nifti1Image(grey.astype(np.int8), grid.affine)).dataobj)
     first = labels == 1
     assert first.any()
@@ -95,7 +96,8 @@ def test_parcels_are_means_of_their_voxels_and_none_where_nothing_was_scanned() 
 
 def test_tissues_lie_apart_within_the_brain() -> None:
     mm = 4
-    grey, white, fluid = template_grey(mm), template_white(mm), template_fluid(mm)
+    grey = grey_of(template(mm)) & template_brain(mm)
+    white, fluid = template_white(mm), template_fluid(mm)
     for tissue in (grey, white, fluid):
         assert not (tissue & ~template_brain(mm)).any()
     assert not (grey & (white | fluid)).any()

@@ -15,6 +15,7 @@ from cortexcast_training.eegfmri.run_file import read_run, read_runs, run_path, 
 from cortexcast_training.eegfmri.runs import Run, RunError
 
 RUN = film_run("sub-01", 1, 0, seconds=60.0)
+MARKED = {"events": ((3, "S  1"), (90, "S  2")), "displacement": np.linspace(0, 1, len(RUN.hops), dtype=np.float32)}
 
 
 def equal(one: Run, other: Run) -> bool:
@@ -31,7 +32,7 @@ def equal(one: Run, other: Run) -> bool:
     return True
 
 
-@pytest.mark.parametrize("change", [{}, {"stimulus": None}, {"visible": None}, {"take": "ses-01_run-02"}])
+@pytest.mark.parametrize("change", [{}, {"stimulus": None}, {"visible": None}, {"take": "ses-01_run-02"}, MARKED])
 def test_what_is_written_is_read(tmp_path: Path, change: dict[str, Any]) -> None:
     run = replace(RUN, **change)
     path = write_run(tmp_path / "runs", run)

@@ -33,11 +33,11 @@ from cortexcast_training.masking.explain import Explainer, ExplainSettings, of_p
 from cortexcast_training.masking.net import MaskedNet
 from cortexcast_training.masking.operators import OPERATORS
 from cortexcast_training.masking.parts import of_model
-from cortexcast_training.masking.results import regions, timestamps
+from cortexcast_training.masking.results import sides
 from cortexcast_training.masking.voxels import voxels
 
 HOW = ExplainSettings(turns=60)
-N_SUBJECTS = 8
+N_SUBJECTS = 5
 
 
 def half_coupled(run: Run) -> Run:
@@ -72,25 +72,27 @@ def runs() -> list[Run]:
 def test_what_is_coupled_is_told_from_what_is_not(net: MaskedNet, runs: list[Run], tmp_path: Path) -> None:
     explainer = Explainer([of_parcels(run) for run in runs], {"fmri": net}, HOW, tmp_path)
     explainer.mask()
-    brain = regions(explainer)
+    of_film, brain = sides(explainer)
     found = detection(brain, "fmri", coupled(runs[0]), np.ones(300, bool))
     assert found.auroc > 0.9
-    assert found.found > 0.05
-    assert found.found_wrongly == 0
+    assert found.found > 0.3
+    assert found.found_wrongly <= 0.05
     checked = brain.maps["fmri"].checked
-    assert checked.of_population
+    assert not checked.of_population
     assert checked.agreement is not None
     assert checked.agreement > 0.6
     assert all(each.passed for each in checked.deletion.values())
     assert len(checked.deletion) == len(OPERATORS)
     assert checked.random_weights_r is not None
     assert abs(checked.random_weights_r) < 0.3
-    assert timestamps(explainer, runs[0].film).maps["fmri"].z.mean() > 0.2
+    assert checked.agreement_by_chance is not None
+    assert checked.agreement_by_chance < checked.agreement
+    assert of_film.maps["fmri"].z.mean() > 0.2
 
 
 def test_in_runs_that_are_uncoupled_nothing_is_found(net: MaskedNet, runs: list[Run], tmp_path: Path) -> None:
     found = found_in_nothing(runs, {"fmri": net}, HOW, tmp_path, seed=0)
-    assert found == {"fmri, timestamps": 0, "fmri, parcels": 0}
+    assert found == 0
 
 
 def test_uncoupling_turns_what_was_recorded_for_all_alike_and_leaves_the_eeg(runs: list[Run]) -> None:
@@ -123,20 +125,16 @@ def test_curves_fall_fastest_in_the_right_order() -> None:
         return 3.0 + float(worth[~masked].sum())
 
     rng = np.random.default_rng(0)
-    right, wrong = (curves(told, order, rng).left() for order in (worth, -worth))
-    assert right is not None
-    assert wrong is not None
-    assert right.deletion[1] == pytest.approx(0.0)
-    assert right.insertion[-2] == pytest.approx(1.0)
-    np.testing.assert_allclose(right.random.mean(axis=0), 1 - SHARES, atol=0.1)
-    assert right.areas == pytest.approx((0.45, 0.45), abs=0.1)
+    right, wrong = (curves(told, order, rng) for order in (worth, -worth))
+    assert right.deletion[1] == 3.0
+    assert right.insertion[-2] == 13.0
+    np.testing.assert_allclose(right.random.mean(axis=0), 3 + 10 * (1 - SHARES), atol=1.0)
+    assert right.areas == pytest.approx((4.5, 4.5), abs=1.0)
     assert right.passed
     assert not wrong.passed
     # In an order that knows nothing, no oftener than as the best of 20 at both.
     passed = [curves(told, rng.permutation(100).astype(float), rng).passed for _ in range(40)]
     assert np.mean(passed) < 0.25
-    # What tells less than nothing has no shares.
-    assert curves(lambda masked: -told(masked), worth, rng).left() is None
 
 
 def test_agreement_is_that_of_the_two_that_agree_least() -> None:
@@ -155,8 +153,8 @@ def test_voxels_weighted_by_their_brightness_make_up_their_parcel() -> None:
     values = brightness[..., np.newaxis] * (1 + 0.01 * rng.standard_normal((*grey.shape, 120)))
     volumes, taken = Nifti1Image(values.astype(np.float32), grid.affine), rng.standard_normal((120, 2))
     expected = parcel_courses(parcel_means(volumes, grey), taken, 2.1, 128.0)
-    near = np.asarray(parcel_labels(Nifti1Image(grey.astype(np.int8), grid.affine)).dataobj)
-    units = voxels(volumes, Nifti1Image(near.astype(np.int32), grid.affine), taken, 2.1, 128.0)
+    near = np.asarray(parcel_labels(Nifti1Image(grey.astype(np.int8), grid.affine)).dataobj) > 0
+    units = voxels(volumes, near, taken, 2.1, 128.0)
     shown = units.in_parcels(units.courses, np.zeros((120, len(parcels().names)), np.float32))
     known = np.isfinite(expected).all(axis=1)
     np.testing.assert_allclose(shown[:, known], expected[known].T, atol=2e-4)

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from captum.attr import FeatureAblation
 from film_runs import film_run
 
 from cortexcast_models.bundle import read_bundle, write_bundle
 from cortexcast_training.eegfmri.elbo import ElboSettings, log_likelihood
 from cortexcast_training.eegfmri.moments import Moments
 from cortexcast_training.eegfmri.runs import Run, RunError
-from cortexcast_training.eegfmri.vae import BOLD, EEG, STIMULUS, Vae, VaeShape
+from cortexcast_training.eegfmri.vae import BOLD, EEG, N_HOPS, STIMULUS, Vae, VaeShape
 from cortexcast_training.masking.effects import Effects, Judge, Units, mask_bold, mask_eeg
 from cortexcast_training.masking.net import FILE, MaskedNet, of_bundle
 from cortexcast_training.masking.operators import donated, surrogates
@@ -143,6 +144,25 @@ def test_the_change_of_all_outputs_is_the_sum_of_each(net: MaskedNet, seen: Seen
     # Of windows that reach before the first hop something is lost.
     assert (of_bold.on.sum(axis=1) <= 1.001 * of_bold.change).all()
     np.testing.assert_allclose(of_bold.on.sum(axis=1), of_bold.change, rtol=0.05)
+
+
+def test_what_changes_is_what_captum_finds(vae: Vae, net: MaskedNet, seen: Seen) -> None:
+    """Which runs the whole net for each unit that is masked."""
+    volume, token = seen.n_volumes - 1, torch.from_numpy(np.array(net.token(EEG)))
+    window = torch.from_numpy(seen.windows(seen.power)[volume : volume + 1])
+    hops = torch.arange(N_HOPS)[:, np.newaxis].expand(window.shape[1:])[np.newaxis]
+
+    @torch.no_grad()
+    def predicted(windows: torch.Tensor) -> torch.Tensor:
+        return vae.decode(vae.posterior({EEG: windows}).mean)[BOLD].mean
+
+    found = FeatureAblation(predicted).attribute(window, baselines=token.expand_as(window), feature_mask=hops)
+    only = replace(seen, hops=seen.hops[-1:], recorded={name: each[-1:] for name, each in seen.recorded.items()})
+    instead = [np.broadcast_to(net.token(EEG), seen.power.shape)]
+    judge = Judge(net.decoder(BOLD), only.recorded[BOLD], np.array([0]))
+    effects = mask_eeg(net, only, judge, instead)
+    expected = found[..., 0].numpy().T ** 2 * judge.precision / 2
+    np.testing.assert_allclose(effects.on[only.window_hops[0]], expected, rtol=1e-3, atol=1e-6)
 
 
 def test_parcels_that_were_not_scanned_say_nothing_and_are_not_asked(vae: Vae, net: MaskedNet) -> None:

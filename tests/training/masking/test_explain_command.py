@@ -4,7 +4,6 @@ one line."""
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +13,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from browser import open_page
 from docs.pages import ROOT, code_blocks
 from film_runs import film_run
 from nilearn.image import load_img
@@ -22,7 +22,7 @@ from cortexcast_client.command import main
 from cortexcast_models.bundle import read_bundle
 from cortexcast_training.eegfmri.moments import Moments
 from cortexcast_training.eegfmri.run_file import write_run
-from cortexcast_training.eegfmri.runs import Run
+from cortexcast_training.eegfmri.runs import HOP_S, Run
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import Vae, VaeShape
 from cortexcast_training.masking.explain import Explainer, ExplainError, ExplainSettings, of_parcels
@@ -31,7 +31,16 @@ from cortexcast_training.masking.parts import of_model
 from cortexcast_training.masking.results import Results
 from cortexcast_training.toml_file import read_toml
 
-RUNS = [film_run(f"sub-{number:02d}", 1, number, seconds=150.0) for number in (1, 2)]
+RUNS = [
+    replace(run, events=events, displacement=(np.arange(len(run.hops)) == moved).astype(np.float32))
+    for run, events, moved in zip(
+        (film_run(f"sub-{number:02d}", 1, number, seconds=150.0) for number in (1, 2)),
+        (((100, "S  1"), (101, "S  2")), ((101, "S  1"),)),
+        (21, -1),
+        strict=True,
+    )
+]
+"""Of which the first one's head moves once; both saw their markers."""
 CONFIG = "turns = 20\n"
 
 
@@ -57,29 +66,47 @@ def explained(folder: Path) -> Path:
 
 def test_tables_load_in_pandas_and_say_what_their_columns_mean(explained: Path) -> None:
     timestamps, regions = (
-        pd.read_csv(explained / f"{name}.tsv", sep="\t") for name in ("timestamps_film01", "regions")
+        pd.read_csv(explained / f"{name}.tsv", sep="\t") for name in ("task-film01_timestamps", "regions")
     )
     assert len(timestamps) == len(RUNS[0].power)
     assert np.diff(timestamps["film_s"]).round(6).tolist() == [0.25] * (len(timestamps) - 1)
     assert len(regions) == 300
     assert regions["network"].notna().all()
-    for name, table in (("timestamps_film01", timestamps), ("regions", regions)):
+    for name, table in (("task-film01_timestamps", timestamps), ("regions", regions)):
         assert set(json.loads((explained / f"{name}.json").read_text())) == set(table.columns)
         assert table["p_fmri"].between(0, 1).all()
-    changes = pd.read_csv(explained / "changes_film01_timestamps_fmri.tsv.gz", sep="\t")
+    changes = pd.read_csv(explained / "task-film01_model-fmri_desc-timestamps_changes.tsv.gz", sep="\t")
     assert list(changes) == ["film_s", "parcel", "change"]
     assert set(changes["parcel"]) <= set(regions["parcel"])
     assert (changes["change"] > 0).all()
-    of_regions = pd.read_csv(explained / "changes_film01_regions_fmri.tsv.gz", sep="\t")
-    assert list(of_regions) == ["parcel", "film_s", "change"]
+    of_regions = pd.read_csv(explained / "task-film01_model-fmri_desc-regions_changes.tsv.gz", sep="\t")
+    assert list(of_regions) == ["region", "film_s", "change"]
+    assert set(of_regions["region"]) <= set(regions["region"])
+    for run in RUNS:
+        of_run = pd.read_csv(explained / run.subject / f"{run.subject}_task-film01_regions.tsv", sep="\t")
+        assert list(of_run) == ["region", "evidence_fmri"]
+        assert len(of_run) == len(regions)
+
+
+def test_what_is_known_of_a_moment_stands_beside_it(explained: Path) -> None:
+    moments = pd.read_csv(explained / "task-film01_timestamps.tsv", sep="\t")
+    marked = moments[moments["event"].notna()]
+    assert marked["event"].tolist() == ["S 1", "S 1|S 2"]
+    began = RUNS[0].hops[0]
+    np.testing.assert_allclose(marked["film_s"], (np.array([100, 101]) - began) * HOP_S)
+    moved = moments[moments["moved"] > 0]
+    volume = RUNS[0].hops[21] - began, RUNS[0].hops[22] - began
+    np.testing.assert_allclose(moved["film_s"], np.arange(*volume) * HOP_S)
+    assert set(moved["moved"]) == {0.5}
+    assert set(moments["label"].dropna()) <= set(RUNS[0].stimulus.labels if RUNS[0].stimulus else ())
 
 
 def test_maps_load_in_nilearn_and_hold_what_tables_hold(explained: Path) -> None:
     regions = pd.read_csv(explained / "regions.tsv", sep="\t")
-    evidence = load_img(str(explained / "maps" / "fmri_evidence.nii.gz"))
+    evidence = load_img(str(explained / "maps" / "space-MNI152_model-fmri_stat-evidence_statmap.nii.gz"))
     values = np.unique(np.asarray(evidence.dataobj))
     np.testing.assert_allclose(values[values != 0], np.sort(regions["evidence_fmri"]), rtol=2e-3, atol=1e-3)
-    found = np.asarray(nibabel.load(explained / "maps" / "fmri_found.nii.gz").dataobj)
+    found = np.asarray(nibabel.load(explained / "maps" / "space-MNI152_model-fmri_stat-found_statmap.nii.gz").dataobj)
     assert set(np.unique(found)) <= {0.0, 1.0}
 
 
@@ -87,7 +114,6 @@ def test_the_page_needs_nothing_else_and_the_summary_is_printed_again(
     explained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = (explained / "report.html").read_text(encoding="utf-8")
-    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"'](?!data:|#)[^\"']+", page)
     results = Results.model_validate_json((explained / "results.json").read_bytes())
     assert (results.data, results.resolution) == ("simulated", "parcel")
     config = explained.with_name("config.toml")
@@ -99,6 +125,24 @@ def test_the_page_needs_nothing_else_and_the_summary_is_printed_again(
     assert said.splitlines()[0] in page
     for each in results.checked:
         assert f"{each.found} of {each.units} " in said
+
+
+def test_the_page_opens_in_a_browser_without_a_network(explained: Path) -> None:
+    with open_page(offline=True) as page:
+        errors: list[str] = []
+        asked: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((explained / "report.html").as_uri())
+        first = (explained / "summary.txt").read_text(encoding="utf-8").splitlines()[0]
+        assert page.locator("pre").first.inner_text().startswith(first)
+        pictures = page.locator("img")
+        assert pictures.count() >= 3
+        assert all(picture.evaluate("picture => picture.naturalWidth") > 0 for picture in pictures.all())
+        assert page.locator("table").last.locator("tr").count() == 3
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+    assert errors == []
 
 
 def test_the_documentations_settings_are_the_defaults_and_its_python_runs(
@@ -118,12 +162,13 @@ def test_the_documentations_settings_are_the_defaults_and_its_python_runs(
 
 def test_a_report_that_was_killed_half_way_ends_as_one_that_was_not(folder: Path, explained: Path) -> None:
     shutil.copytree(explained, folder / "killed")
-    kept, *lost = sorted((folder / "killed" / "work").glob("*.npz"))
-    for number, path in enumerate(lost):
+    kept, *lost = sorted((folder / "killed" / "work").glob("*/"))
+    for number, piece in enumerate(lost):
         if number % 3 == 0:
-            path.unlink()
+            shutil.rmtree(piece)
         elif number % 3 == 1:
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            for path in piece.glob("*.npy"):
+                path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     for name in ("results.json", "regions.tsv"):
         (folder / "killed" / name).unlink()
     before = kept.stat().st_mtime_ns

@@ -24,10 +24,10 @@ from cortexcast_models.manifest import Strict
 from cortexcast_training.eegfmri.bold_file import BoldError, BoldScan
 from cortexcast_training.eegfmri.brain_mask import brain_mask
 from cortexcast_training.eegfmri.brain_template import (
+    grey_of,
     template,
     template_brain,
     template_fluid,
-    template_grey,
     template_white,
 )
 from cortexcast_training.eegfmri.motion_correction import (
@@ -121,7 +121,7 @@ def preprocess_bold(scan: BoldScan, anatomy: Nifti1Image | None, settings: Prepr
     normalised = _normalised(volumes, affine, maps, found.points, seen, voxel_mm)
     taken = regressors(settings.nuisance, motion, *_means(normalised, seen, voxel_mm))
     smooth = smoothed(normalised, seen, settings.smoothing_mm)
-    means = parcel_means(smooth, template_grey(voxel_mm) & seen)
+    means = parcel_means(smooth, grey_of(smooth) & seen)
     centre = places(brain.shape, affine)[:, brain.ravel()].mean(axis=1)
     return PreprocessedBold(
         parcels=parcel_courses(means, taken, scan.tr_s, settings.nuisance.longest_period_s),

@@ -34,17 +34,14 @@ def template_brain(voxel_mm: int) -> Mask:
     return _data(datasets.load_mni152_brain_mask(resolution=voxel_mm)) > 0
 
 
-@cache
-def template_grey(voxel_mm: int) -> Mask:
-    """Where more than half is grey matter: nilearn's own mask of it is most of the brain, ventricles and all."""
-    return (_data(datasets.load_mni152_gm_template(resolution=voxel_mm)) > _MOSTLY) & template_brain(voxel_mm)
-
-
 def grey_of(image: Nifti1Image) -> Mask:
-    """Where grey matter is in an image's own voxels, in any MNI152 space: all its templates are of one brain."""
+    """Where more than half is grey matter, in an image's own voxels, in any MNI152 space: all are of one brain.
+
+    nilearn's own mask of it is most of the brain, ventricles and all.
+    """
     shape = image.shape[:3]
-    grey = template_grey(_GREY_MM).astype(np.float32)
-    values = sample_linear(grey, template(_GREY_MM).affine, places(shape, image.affine))
+    inside = _data(datasets.load_mni152_gm_template(resolution=_GREY_MM)) * template_brain(_GREY_MM)
+    values = sample_linear(inside, template(_GREY_MM).affine, places(shape, image.affine))
     return np.asarray(values.reshape(shape) > _MOSTLY)
 
 
@@ -63,7 +60,7 @@ def template_fluid(voxel_mm: int) -> Mask:
         for load in (datasets.load_mni152_gm_template, datasets.load_mni152_wm_template)
     )
     inside = scipy.ndimage.binary_erosion(template_brain(voxel_mm), iterations=round(_INSIDE_MM / voxel_mm))
-    near_grey = scipy.ndimage.binary_dilation(template_grey(voxel_mm))
+    near_grey = scipy.ndimage.binary_dilation(grey_of(template(voxel_mm)))
     return np.asarray(inside & ~near_grey & (grey < _HARDLY_ANY) & (white < _HARDLY_ANY))
 
 

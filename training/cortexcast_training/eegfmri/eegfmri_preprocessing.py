@@ -39,7 +39,7 @@ from cortexcast_training.eegfmri.parcels import parcels
 from cortexcast_training.eegfmri.pulse_removal import HeartbeatError
 from cortexcast_training.eegfmri.run_file import read_run, run_path, write_run
 from cortexcast_training.eegfmri.run_report import write_report
-from cortexcast_training.eegfmri.runs import Run, RunError, hops_at, run_name
+from cortexcast_training.eegfmri.runs import HOP_S, Run, RunError, hops_at, run_name
 from cortexcast_training.eegfmri.stimulus import Stimulus, StimulusError, read_stimulus
 from cortexcast_training.eegfmri.volume_markers import VOLUME, MarkerError
 from cortexcast_training.recording import RecordingError
@@ -173,7 +173,9 @@ def as_run(files: RunFiles, cleaned: CleanEeg, bold: PreprocessedBold) -> Run:
         StimulusError: what was seen is of fewer volumes than the scan.
     """
     power, marked = cleaned.power(files.stem), cleaned.raw.annotations
-    begin_s = marked.onset[marked.description == VOLUME][0]
+    of_volumes = marked.description == VOLUME
+    begin_s = marked.onset[of_volumes][0]
+    event_hops = np.floor(marked.onset[~of_volumes] / HOP_S).astype(int).tolist()
     return Run(
         subject=files.subject,
         film=files.task,
@@ -184,6 +186,8 @@ def as_run(files: RunFiles, cleaned: CleanEeg, bold: PreprocessedBold) -> Run:
         take=files.take,
         late_s=float(bold.times[0]),
         simulated=files.simulated,
+        events=tuple(zip(event_hops, marked.description[~of_volumes].tolist(), strict=True)),
+        displacement=bold.displacement.astype(np.float32),
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cortexcast_training.eegfmri.bands import BANDS
 from cortexcast_training.eegfmri.parcels import parcels
@@ -15,8 +17,11 @@ from cortexcast_training.eegfmri.stimulus import Stimulus
 
 SUFFIX = ".run.npz"
 
+_Arrays = dict[str, NDArray[Any]]
+
 _NAMES = ("subject", "film", "take", "late_s", "simulated")
 _REQUIRED = ("power", "bold", "hops")
+_KNOWN_OF_SOME = ("visible", "displacement")
 _OF_STIMULUS = ("embedding", "labels", "places", "shown")
 
 
@@ -32,10 +37,12 @@ def write_run(folder: Path, run: Run) -> Path:
         RunError: it cannot be written.
     """
     arrays = {name: getattr(run, name) for name in _REQUIRED}
-    if run.visible is not None:
-        arrays["visible"] = run.visible
+    arrays |= {name: array for name in _KNOWN_OF_SOME if (array := getattr(run, name)) is not None}
     if run.stimulus is not None:
         arrays |= {name: np.asarray(getattr(run.stimulus, name)) for name in _OF_STIMULUS}
+    if run.events:
+        hops, names = zip(*run.events, strict=True)
+        arrays |= {"event_hops": np.array(hops), "event_names": np.array(names)}
     path = run_path(folder, run.name)
     fresh = path.with_suffix(".new")
     try:
@@ -66,10 +73,11 @@ def read_run(path: Path) -> Run:
             bold=given["bold"],
             hops=given["hops"],
             stimulus=_stimulus(given) if "embedding" in given else None,
-            visible=given.get("visible"),
             take=str(given["take"]),
             late_s=float(given["late_s"]),
             simulated=bool(given["simulated"]),
+            events=_events(given) if "event_hops" in given else (),
+            **{name: given[name] for name in _KNOWN_OF_SOME if name in given},
         )
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -98,7 +106,11 @@ def read_runs(folder: Path) -> list[Run]:
     return [read_run(path) for path in paths]
 
 
-def _stimulus(given: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> Stimulus:
+def _events(given: _Arrays) -> tuple[tuple[int, str], ...]:
+    return tuple((int(hop), str(name)) for hop, name in zip(given["event_hops"], given["event_names"], strict=True))
+
+
+def _stimulus(given: _Arrays) -> Stimulus:
     embedding, labels, places, shown = (given[name] for name in _OF_STIMULUS)
     return Stimulus(
         embedding.astype(np.float32), tuple(map(str, labels)), places.astype(np.float32), shown.astype(np.int64)

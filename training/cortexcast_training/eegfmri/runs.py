@@ -49,6 +49,9 @@ class Run:
         take: which of several of this subject and film, such as ``ses-01_run-02``.
         late_s: how long after a volume's beginning what it shows was.
         simulated: whether nobody recorded it.
+        events: the task's markers in the EEG: the hop that each is in, and its name.
+        displacement: ``(n_volumes,)`` in mm, by how much the head has moved since the volume before; None where that is
+            not known.
     """
 
     subject: str
@@ -61,6 +64,8 @@ class Run:
     take: str = ""
     late_s: float = 0.0
     simulated: bool = False
+    events: tuple[tuple[int, str], ...] = ()
+    displacement: Singles | None = None
 
     @property
     def name(self) -> str:

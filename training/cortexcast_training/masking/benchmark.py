@@ -30,12 +30,11 @@ from cortexcast_training.eegfmri.runs import HOP_S, Run, run_name
 from cortexcast_training.eegfmri.simulated_runs import simulated_runs
 from cortexcast_training.eegfmri.simulator import RunSettings
 from cortexcast_training.eegfmri.trained_vae import Product
-from cortexcast_training.eegfmri.vae import EEG
-from cortexcast_training.masking.explain import SIDES, Explainer, ExplainSettings, Say, of_parcels
+from cortexcast_training.masking.explain import Explainer, ExplainSettings, Say, of_parcels
 from cortexcast_training.masking.explanation import explain, masked_runs
-from cortexcast_training.masking.findings import conjunction
+from cortexcast_training.masking.findings import false_discovery_rates
 from cortexcast_training.masking.net import MaskedNet
-from cortexcast_training.masking.results import Side, by_operator, shared_level, units_of
+from cortexcast_training.masking.results import Side, tested
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -162,19 +161,12 @@ def uncoupled(run: Run, seed: int) -> Run:
 
 def found_in_nothing(
     runs: Sequence[Run], nets: Mapping[Product, MaskedNet], settings: ExplainSettings, work: Path, seed: int
-) -> dict[str, int]:
-    """How many units a report on uncoupled runs finds, by net and side."""
-    sources = [of_parcels(uncoupled(run, seed)) for run in runs]
-    explainer = Explainer(sources, nets, settings, work / f"uncoupled-{seed}")
+) -> int:
+    """How many units a report on uncoupled runs finds."""
+    explainer = Explainer([of_parcels(uncoupled(run, seed)) for run in runs], nets, settings, work)
     explainer.mask(with_checks=False)
-    level = shared_level(explainer)
-    found = {}
-    for product in nets:
-        for side in SIDES:
-            units = units_of(sources, side)
-            p = conjunction(list(by_operator(explainer, sources, product, side, units).values())).p
-            found[f"{product}, {'timestamps' if side == EEG else 'parcels'}"] = int((p <= level).sum())
-    return found
+    maps = [each.together.p for side in tested(explainer) for each in side]
+    return int((np.concatenate(false_discovery_rates(maps)) <= settings.level).sum())
 
 
 def benchmark(
@@ -213,7 +205,7 @@ def benchmark(
     wrong = []
     for seed in range(settings.uncoupled):
         say("runs in which there is nothing to find", seed, settings.uncoupled)
-        wrong.append(found_in_nothing(runs, nets, how, out / "work", seed))
+        wrong.append(found_in_nothing(runs, nets, how, out / "work" / f"uncoupled-{seed}", seed))
     n_units = len(nets) * (len(hops) + len(brain.units))
     results = BenchmarkResults(
         models=dict(models),
@@ -221,8 +213,8 @@ def benchmark(
         film_s=settings.film_s,
         detection=found,
         uncoupled=settings.uncoupled,
-        uncoupled_with_findings=sum(any(each.values()) for each in wrong),
-        uncoupled_found=sum(sum(each.values()) for each in wrong) / max(1, settings.uncoupled * n_units),
+        uncoupled_with_findings=sum(each > 0 for each in wrong),
+        uncoupled_found=sum(wrong) / max(1, settings.uncoupled * n_units),
         command=command,
     )
     (out / BENCHMARK).write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")

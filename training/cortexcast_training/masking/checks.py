@@ -16,7 +16,7 @@ from scipy import stats
 
 from cortexcast_training.eegfmri.vae import BOLD, EEG
 from cortexcast_training.masking.effects import Judge, Units
-from cortexcast_training.masking.net import Decoder, MaskedNet
+from cortexcast_training.masking.net import MaskedNet
 from cortexcast_training.masking.seen import Seen
 
 Floats = NDArray[np.float64]
@@ -44,16 +44,9 @@ class Curves:
     insertion: Floats
     random: Floats
 
-    def left(self) -> Curves | None:
-        """Of what is told: 1 while nothing is masked, 0 when all is; None where masking all of it takes nothing."""
-        first, last = self.random[..., 0].mean(), self.random[..., -1].mean()
-        if first <= last:
-            return None
-        return Curves(*((each - last) / (first - last) for each in (self.deletion, self.insertion, self.random)))
-
     @property
     def areas(self) -> tuple[float, float]:
-        """Between random orders and deletion, and insertion and random orders: above zero where the order is better."""
+        """Nats a volume between random orders and deletion, insertion and random: above zero where it is better."""
         random = self.random.mean(axis=0)
         return _area(random - self.deletion), _area(self.insertion - random)
 
@@ -124,10 +117,3 @@ def rank_correlation(one: Floats, other: Floats) -> float | None:
     if not (np.ptp(one) and np.ptp(other)):
         return None
     return float(stats.spearmanr(one, other).statistic)
-
-
-def with_random_weights(decoder: Decoder, rng: np.random.Generator) -> Decoder:
-    """A decoder whose weights are permuted, over its outputs and over the latent."""
-    outputs = rng.permutation(len(decoder.bias))
-    weights = decoder.weights[outputs][:, rng.permutation(decoder.weights.shape[1])]
-    return Decoder(weights, decoder.bias[outputs], decoder.noise[outputs])

@@ -210,10 +210,24 @@ def _on_outputs(seen: Seen, judge: Judge, without: Singles) -> Singles:
     n_features = seen.power.shape[1]
     if len(judge.weights) != N_BINS * n_features:
         return np.asarray(judge.change_of_each(without).sum(axis=1))
+    # Of each bin the precision of the latent, so that a quadratic form tells what all its features change.
     weights = judge.weights.reshape(N_BINS, n_features, -1)
-    grams = np.einsum("bfl,bf,bfm->blm", weights, judge.precision.reshape(N_BINS, n_features), weights, optimize=True)
-    of_bin = np.einsum("utl,blm,utm->utb", without, grams, without, optimize=True) / (2 * HOPS_PER_BIN)
-    return np.stack([_onto_hops(seen, each[np.newaxis])[0] for each in of_bin.repeat(HOPS_PER_BIN, axis=2)])
+    precision = judge.precision.reshape(N_BINS, 1, n_features)
+    grams = (weights.transpose(0, 2, 1) * precision) @ weights
+    units, volumes, latent = without.shape
+    turned = without.reshape(-1, latent) @ grams.transpose(1, 0, 2).reshape(latent, -1)
+    of_bin = np.einsum("nbm,nm->nb", turned.reshape(-1, N_BINS, latent), without.reshape(-1, latent))
+    onto = _bins_onto_hops(seen)
+    return np.asarray((onto @ of_bin.reshape(units, volumes * N_BINS).T).T / (2 * HOPS_PER_BIN), np.float32)
+
+
+def _bins_onto_hops(seen: Seen) -> scipy.sparse.csr_array:
+    """Sums over the bins of all windows for each of the run's hops, ``(n_hops, n_volumes * N_BINS)``."""
+    hops = seen.window_hops
+    bins = np.arange(seen.n_volumes * N_BINS).reshape(seen.n_volumes, N_BINS).repeat(HOPS_PER_BIN, axis=1)
+    there = hops >= 0
+    shape = len(seen.power), bins.max() + 1
+    return scipy.sparse.csr_array((np.ones(there.sum(), np.float32), (hops[there], bins[there])), shape=shape)
 
 
 def _onto_hops(seen: Seen, of_windows: Singles) -> Singles:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,9 @@ from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.eegfmri.runs import HOP_S, Run
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG, STIMULUS
-from cortexcast_training.masking.checks import (
-    Curves,
-    curves,
-    told_by_bold,
-    told_by_eeg,
-    with_random_weights,
-)
+from cortexcast_training.masking.checks import Curves, curves, told_by_bold, told_by_eeg
 from cortexcast_training.masking.effects import Effects, Judge, Units, mask_bold, mask_eeg
-from cortexcast_training.masking.findings import (
-    LEAST_SHIFT_S,
-    shifts,
-)
+from cortexcast_training.masking.findings import LEAST_SHIFT_S, shifts
 from cortexcast_training.masking.net import MaskedNet
 from cortexcast_training.masking.operators import OPERATORS, donated, surrogates
 from cortexcast_training.masking.seen import Seen, see
@@ -53,6 +44,10 @@ TARGETS: Mapping[tuple[Product, str], str] = {
 """The modality of a net that is judged where this side is masked."""
 
 
+LEAST_CHANGE = 1e-4
+"""Nats: outputs that change by less are not kept."""
+
+
 class ExplainError(Exception):
     """Runs and nets do not go together. The message says why and what to do."""
 
@@ -65,8 +60,27 @@ class ExplainSettings(Strict):
     span_s: PositiveFloat = 2.0
     """Of EEG that a timestamp's evidence is the mean of: single hops are too short to tell."""
     level: float = Field(0.05, gt=0, lt=1)
-    """Of finding anything at all where there is nothing, over all maps of a report."""
+    """The rate of false discoveries among all that a report finds."""
     seed: NonNegativeInt = 0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What masking did, as of ``effects.Effects``, and which outputs it changed.
+
+    Attributes:
+        evidence: ``(n_units,)``.
+        chance: ``(n_shifts, n_units)``.
+        change: ``(n_units,)``.
+        pairs: ``(n_pairs, 2)``, the numbers of a unit and of an output.
+        by: ``(n_pairs,)``, how much the one changes the other.
+    """
+
+    evidence: Singles
+    chance: Singles
+    change: Singles
+    pairs: NDArray[np.int32]
+    by: Singles
 
 
 @dataclass(frozen=True)
@@ -163,36 +177,25 @@ class Explainer:
         of_units = [each for each in self.sources if side == BOLD or each.run.film == source.run.film]
         return [each for each in of_units if each.run.subject != source.run.subject]
 
-    def effects(self, run: Run, product: Product, side: str, operator: str) -> Effects:
+    def effects(self, run: Run, product: Product, side: str, operator: str) -> Kept:
         """What masking did, once it is done."""
-        return Effects(**_known(self._path(run, product, side, operator)))
+        return Kept(**_known(self._path(run, product, side, operator)))
 
     def curves(self, run: Run, product: Product, side: str, operator: str) -> Curves:
         """Likewise."""
         return Curves(**_known(self._path(run, product, side, operator, of_curves=True)))
 
     def _path(self, run: Run, product: str, side: str, operator: str, *, of_curves: bool = False) -> Path:
-        return self._work / f"{run.name}_{product}_{side}_{operator}{'_curves' * of_curves}.npz"
+        return self._work / f"{run.name}_{product}_{side}_{operator}{'_curves' * of_curves}"
 
-    def _effects(self, source: Source, product: Product, side: str, operator: str) -> Effects:
+    def _effects(self, source: Source, product: Product, side: str, operator: str) -> Kept:
         net, judge, seen = self._judge(source, product, side, operator)
+        with_outputs = operator == "token"
         if side == EEG:
             instead = self._instead_of_eeg(source, product, seen, operator)
-            return mask_eeg(net, seen, judge, instead, with_outputs=operator == "token")
+            return _kept([mask_eeg(net, seen, judge, instead, with_outputs=with_outputs)])
         units, instead = self._instead_of_bold(source, product, operator)
-        effects = _together(list(mask_bold(net, seen, judge, units, instead, with_outputs=False)))
-        return replace(effects, on=self._changed_by_parcels(net, seen, judge)) if operator == "token" else effects
-
-    def _changed_by_parcels(self, net: MaskedNet, seen: Seen, judge: Judge) -> Singles:
-        """What each parcel changes, ``(n_parcels, n_outputs)``; voxels would make too many pairs."""
-        courses = seen.recorded[BOLD].T
-        known = np.flatnonzero(np.isfinite(courses).all(axis=1))
-        parts = Units(known, np.ones(len(known), np.float32), courses[known])
-        token = np.broadcast_to(net.token(BOLD)[known, np.newaxis], parts.courses.shape)
-        on = np.concatenate([part.on for part in mask_bold(net, seen, judge, parts, [token])])
-        of_all = np.zeros((net.n_parcels, on.shape[1]), np.float32)
-        of_all[known] = on
-        return of_all
+        return _kept(mask_bold(net, seen, judge, units, instead, with_outputs=with_outputs))
 
     def _curves(self, source: Source, product: Product, side: str, operator: str) -> Curves:
         """In the order of the importance to others, who have the same units: by its own any order would be good."""
@@ -209,13 +212,12 @@ class Explainer:
         return curves(told, np.mean(maps, axis=0), stream(self.settings.seed, "orders", source.run.name))
 
     def _judge(self, source: Source, product: Product, side: str, operator: str) -> tuple[MaskedNet, Judge, Seen]:
-        run, net, target, seed = source.run, self.nets[product], TARGETS[product, side], self.settings.seed
-        seen, decoder = self.seen[run.name, product], net.decoder(target)
+        run, net, target = source.run, self.nets[product], TARGETS[product, side]
         if operator == RANDOM:
-            decoder = with_random_weights(decoder, stream(seed, "weights", product, run.name))
+            net = net.with_random_weights(stream(self.settings.seed, "weights", product, run.name))
+        seen = self.seen[run.name, product]
         # The same turns for all runs of a film and all operators: see ``findings``.
-        turns = self._turns(run.film, product)
-        return net, Judge(decoder, seen.recorded[target], turns), seen
+        return net, Judge(net.decoder(target), seen.recorded[target], self._turns(run.film, product)), seen
 
     def _turns(self, film: str, product: Product) -> NDArray[np.int64]:
         runs = [self.seen[source.run.name, product] for source in self.sources if source.run.film == film]
@@ -273,30 +275,39 @@ def _on_units_of(source: Source, other: Source, side: str, values: Singles) -> F
     return found
 
 
-def _together(parts: Sequence[Effects]) -> Effects:
-    """Of all units."""
-    return Effects(
-        np.concatenate([part.evidence for part in parts]),
-        np.concatenate([part.chance for part in parts], axis=1),
-        np.concatenate([part.change for part in parts]),
-        np.concatenate([part.on for part in parts]),
+def _kept(parts: Iterable[Effects]) -> Kept:
+    """Of all units; the outputs of many would not fit into memory."""
+    kept, n_units = [], 0
+    for part in parts:
+        above = np.argwhere(part.on >= LEAST_CHANGE)
+        pairs = (above + np.array([n_units, 0])).astype(np.int32)
+        kept.append(Kept(part.evidence, part.chance, part.change, pairs, part.on[tuple(above.T)]))
+        n_units += len(part.evidence)
+    return Kept(
+        np.concatenate([part.evidence for part in kept]),
+        np.concatenate([part.chance for part in kept], axis=1),
+        np.concatenate([part.change for part in kept]),
+        np.concatenate([part.pairs for part in kept]),
+        np.concatenate([part.by for part in kept]),
     )
 
 
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A folder of arrays, as a whole or not at all."""
     fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    fresh.replace(path)
+    for old in (path, fresh):
+        shutil.rmtree(old, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(fresh / f"{name}.npy", array, allow_pickle=False)
+    fresh.rename(path)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]] | None:
-    """None where it is not there, or was left half-way."""
+    """On disk until they are used: all voxels of many runs are more than memory holds. None where there are none."""
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile):
+        return {each.stem: np.load(each, mmap_mode="r") for each in sorted(path.iterdir())}
+    except (OSError, ValueError, EOFError):
         return None
 
 

@@ -2,11 +2,12 @@
 
 Of these names:
 
-- ``work/<run>_<product>_<side>_<operator>.npz``: what each masking did, kept, so that nothing is done twice
+- ``work/<run>_<product>_<side>_<operator>/*.npy``: what each masking did, kept, so that nothing is done twice
 - ``results.json``: what was found, and what was checked
-- ``timestamps_<film>.tsv``, ``regions.tsv`` and their ``.json``: each unit, and what columns mean
-- ``changes_*.tsv.gz``: which outputs each unit changes
-- ``maps/*.nii.gz``, ``report.html``, ``summary.txt``
+- ``task-<film>_timestamps.tsv``, ``regions.tsv``: each unit; beside every table and map a ``.json`` says what it means
+- ``task-<film>_model-<product>_desc-{timestamps,regions}_changes.tsv.gz``: which outputs each unit changes
+- ``sub-<subject>/[ses-<session>/]sub-<subject>_..._{timestamps,regions}.tsv``: evidence in one run
+- ``maps/space-MNI152_model-<product>_stat-<what>_statmap.nii.gz``, ``report.html``, ``summary.txt``
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from cortexcast_training.eegfmri.eegfmri_preprocessing import RUNS, preprocessed
 from cortexcast_training.eegfmri.parcels import parcel_image, parcels
 from cortexcast_training.eegfmri.run_file import read_runs
 from cortexcast_training.eegfmri.trained_vae import Product
+from cortexcast_training.eegfmri.vae import BOLD
 from cortexcast_training.masking.explain import (
     Explainer,
     ExplainError,
@@ -40,13 +42,15 @@ from cortexcast_training.masking.explain import (
 )
 from cortexcast_training.masking.net import MaskedNet, of_bundle
 from cortexcast_training.masking.report import summary, write_report
-from cortexcast_training.masking.results import Results, Side, regions, timestamps
+from cortexcast_training.masking.results import Results, Side, sides, units_of
 from cortexcast_training.masking.tables import (
     Context,
     context,
+    meaning,
     write_changes,
     write_map,
     write_regions,
+    write_run,
     write_timestamps,
 )
 from cortexcast_training.masking.voxels import of_voxels, voxel_image
@@ -103,7 +107,10 @@ def masked_runs(folder: Path, resolution: Resolution) -> Masked:
     if not preprocessed:
         raise ExplainError(f"{folder} has no volumes: voxels need a folder of `cortexcast preprocess eegfmri`")
     image = voxel_image(preprocessed)
-    return Masked([of_voxels(run, image, folder) for run in preprocessed], image, resolution)
+    sources = [of_voxels(run, image, folder) for run in preprocessed]
+    if not len(units_of(sources, BOLD)):
+        raise ExplainError("no voxel near a parcel was scanned in all runs: look at their masks")
+    return Masked(sources, image, resolution)
 
 
 def explain(
@@ -142,8 +149,11 @@ def explain(
     )
     explainer = Explainer(masked.sources, nets, settings, out / "work")
     explainer.mask(say)
-    films = _films(explainer)
-    brain = regions(explainer)
+    *of_films, brain = sides(explainer)
+    films: dict[str, tuple[Side, Context]] = {}
+    for side in of_films:
+        assert side.film is not None
+        films[side.film] = side, context(side, [run for run in runs if run.film == side.film])
     results = Results(
         data="simulated" if any(run.simulated for run in runs) else "recorded",
         models=dict(models),
@@ -196,14 +206,6 @@ def nets_of(bundles: Sequence[Bundle]) -> tuple[dict[Product, MaskedNet], dict[P
     return nets, names
 
 
-def _films(explainer: Explainer) -> dict[str, tuple[Side, Context]]:
-    found = {}
-    for film in sorted({source.run.film for source in explainer.sources}):
-        side = timestamps(explainer, film)
-        found[film] = side, context(side, [source.run for source in explainer.sources if source.run.film == film])
-    return found
-
-
 def _content(source: Source) -> str:
     """Of a run, and of what is masked of it: another preprocessing under the same name is another run."""
     run, digest = source.run, hashlib.sha256()
@@ -235,24 +237,32 @@ def _write(
     title = "Which moments of EEG and which parts of the brain matter"
     write_json(out / DESCRIPTION, description(title, "derivative", "cortexcast explain"))
     for film, (side, known) in films.items():
-        write_timestamps(out / f"timestamps_{film}.tsv", side, known)
-        write_changes(out, explainer, film)
+        write_timestamps(out / f"task-{film}_timestamps.tsv", side, known)
+        write_changes(out, explainer, film, side, brain)
+    for each in masked.sources:
+        write_run(out, each, films[each.run.film][0])
+        write_run(out, each, brain)
     source = masked.sources[0]
     at = np.searchsorted(source.units, brain.units)
     write_regions(out / "regions.tsv", brain, source.parcel[at], _places(masked, brain))
     maps = out / "maps"
     maps.mkdir(exist_ok=True)
     images: dict[str, Nifti1Image] = {}
-    for product, each in brain.maps.items():
-        for what, values in (("evidence", each.z), ("found", each.found.astype(np.float64)), ("change", each.change)):
-            write_map(maps / f"{product}_{what}.nii.gz", masked.image, brain.units, values)
-        path = maps / f"{product}_found_evidence.nii.gz"
-        write_map(path, masked.image, brain.units, np.where(each.found, each.z, 0.0))
+    for product, of_product in brain.maps.items():
+        is_found, z = of_product.found.astype(np.float64), of_product.z
+        for what, values in {"evidence": z, "found": is_found, "change": of_product.change}.items():
+            write_map(_map_path(maps, product, what), masked.image, brain.units, values, meaning(what))
+        path = _map_path(maps, product, "foundevidence")
+        write_map(path, masked.image, brain.units, z * is_found, f"{meaning('evidence')}; zero where it was not found")
         images[product] = nibabel.load(path)
     runs = [each.run for each in masked.sources]
     write_report(out / REPORT, title, lines, films, runs, brain, images)
     (out / SUMMARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (out / RESULTS).write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _map_path(maps: Path, product: Product, what: str) -> Path:
+    return maps / f"space-MNI152_model-{product}_stat-{what}_statmap.nii.gz"
 
 
 def _places(masked: Masked, brain: Side) -> Floats:

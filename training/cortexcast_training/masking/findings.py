@@ -1,33 +1,38 @@
-"""Which units matter: more than chance, over all units together, whatever stands in the place of what is masked.
+"""Which units matter: more than by chance, whatever stands in the place of what is masked.
 
 Chance is what comes about where EEG and the other modality are turned against each other in time, by 20 s or more. All
 runs of a film are turned alike: what everybody's EEG and everybody's BOLD owe to one film may go together by chance,
-and that chance all subjects share. A unit is found where its evidence, the mean over subjects, is above that of the
-most fortunate of all units by chance (max-T), for each operator.
+and that chance all subjects share. Evidence is averaged over subjects and scaled by its own spread under chance; then
+all units are alike, and together they tell chance.
 
-With enough subjects it must be found by turning subjects' signs at random, too: then it holds of subjects like these
-who watch these films, else of these recordings alone.
+With subjects enough, a unit must stand out when the signs of subjects' evidence are turned at random, too: then it
+holds of subjects like these who watch these films, else of these recordings alone.
 
-Sources: Nichols & Holmes, *Hum. Brain Mapp.* 15 (2002); the conjunction of operators as in Nichols et al., *NeuroImage*
-25 (2005): all of them must be found.
+Sources: Nichols & Holmes, *Hum. Brain Mapp.* 15 (2002), of signs; Tusher et al., *PNAS* 98 (2001), of chance that is
+told by all units together; the conjunction of operators as in Nichols et al., *NeuroImage* 25 (2005): all of them must
+find a unit; Benjamini & Hochberg, *J. R. Stat. Soc. B* 57 (1995), of the rate of false discoveries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 LEAST_SHIFT_S = 20.0
+LEAST_SUBJECTS = 8
+"""Whose signs are turned: of fewer, one that is unlike the others would hide everything."""
 
-_DRAWS = 2000
-_MOST_SUBJECTS = 12
-"""Of whom every way to turn signs is tried."""
+_DRAWS = 255
+"""Of turns of several films, and of signs: all of eight subjects. Over all units that is enough."""
+_KEPT = 10
 _SMALLEST = 1e-12
 
 
@@ -47,21 +52,28 @@ class Effect:
     evidence: Floats
     chance: Floats
 
+    @property
+    def standardised(self) -> Floats:
+        """Evidence in standard deviations of chance, ``(n_units,)``; zero where a unit was never shown."""
+        return _standardised(self.evidence, self.chance)
+
 
 @dataclass(frozen=True)
 class Found:
     """What all runs together say of units.
 
     Attributes:
-        z: ``(n_units,)``, the mean over subjects of evidence in standard deviations of chance; zero where a unit was
-            never shown.
-        p: ``(n_units,)``, of any unit being as high by chance.
+        z: ``(n_units,)``, the mean over subjects of evidence, in standard deviations of what it is by chance; zero
+            where a unit was never shown.
+        p: ``(n_units,)``, of being as high by chance; one where a unit was never shown.
         of_population: whether ``p`` is of subjects like these, and not of these recordings alone.
+        elsewhere: ``(n_draws, n_units)``, ``z`` of what was recorded at some other times.
     """
 
     z: Floats
     p: Floats
     of_population: bool
+    elsewhere: Floats
 
 
 def shifts(n_volumes: int, tr_s: float, n: int, rng: np.random.Generator) -> Numbers:
@@ -79,59 +91,29 @@ def smoothed(courses: Floats, n: int) -> Floats:
     return np.asarray((until[..., stop] - until[..., first]) / (stop - first), np.float64)
 
 
-def found(effects: Sequence[Effect], level: float, seed: int) -> Found:
-    """What an operator's effects on the same units say.
+def found(blocks: Iterable[Sequence[Effect]], seed: int) -> Found:
+    """What an operator's effects say.
 
     Args:
-        effects: of each run; runs of one film have the same turns.
-        level: that ``p`` is compared with; where there are too few ways to turn signs for it, signs are not turned.
+        blocks: of units, in order: the effects of each run on these units. Runs of one film have the same turns, and
+            all blocks the same runs.
         seed: of what is drawn.
     """
-    own, chance = zip(*(_standardised(effect) for effect in effects), strict=True)
-    subjects = sorted({effect.subject for effect in effects})
-    weights = np.array([1 / sum(each.subject == effect.subject for each in effects) for effect in effects])
-    z = np.average(own, axis=0, weights=weights)
-    shown = np.any(own, axis=0)
-    p = np.ones(len(z))
-    if not shown.any():
-        return Found(z, p, of_population=False)
-    films = sorted({effect.film for effect in effects})
-    n_turns = [min(len(each) for each, of in zip(chance, effects, strict=True) if of.film == film) for film in films]
-    turned = []
-    for draw in _draws(n_turns, np.random.default_rng(seed)):
-        drawn = [each[draw[films.index(of.film)]] for each, of in zip(chance, effects, strict=True)]
-        turned.append(float(np.average(drawn, axis=0, weights=weights)[shown].max()))
-    p[shown] = _share_above(turned, z[shown])
-    of_population = 2.0 ** -len(subjects) <= level
-    if of_population:
-        of = np.array([effect.subject for effect in effects])
-        of_subject = np.array([np.mean(np.array(own)[of == name], axis=0) for name in subjects])
-        signs = _signs(len(subjects), np.random.default_rng(seed))
-        with_signs = (signs @ of_subject[:, shown] / len(subjects)).max(axis=1)
-        p[shown] = np.maximum(p[shown], _share_above(with_signs, z[shown]))
-    return Found(z, p, of_population)
-
-
-def _draws(n_turns: Sequence[int], rng: np.random.Generator) -> Iterator[Sequence[int]]:
-    """A turn of each film: of one film every turn once, of several so many at random."""
-    if len(n_turns) == 1:
-        return ((turn,) for turn in range(n_turns[0]))
-    return (rng.integers(n_turns).tolist() for _ in range(_DRAWS))
-
-
-def _signs(n: int, rng: np.random.Generator) -> Floats:
-    """Ways to turn the signs of subjects, ``(n_ways, n)``: all but the one that turns none, or so many at random."""
-    if n <= _MOST_SUBJECTS:
-        ways = (np.arange(1, 2**n)[:, np.newaxis] >> np.arange(n)) & 1
-    else:
-        ways = rng.integers(0, 2, (2**_MOST_SUBJECTS, n))
-    return np.asarray(1 - 2 * ways, np.float64)
-
-
-def _share_above(chance: Sequence[float] | Floats, z: Floats) -> Floats:
-    """Of draws, what was found among them, those that are as high."""
-    ordered = np.sort(chance)
-    return np.asarray((1 + len(ordered) - np.searchsorted(ordered, z)) / (1 + len(ordered)), np.float64)
+    z, turned, t, flipped = [], [], [], []
+    for effects in blocks:
+        # Each block's units are drawn for alike.
+        rng = np.random.default_rng(seed)
+        of_subjects, chance = _of_subjects(effects), _mean_chance(effects, rng)
+        z.append(_standardised(of_subjects.mean(axis=0), chance))
+        turned.append(_standardised_without_itself(chance))
+        if len(of_subjects) >= LEAST_SUBJECTS:
+            t.append(_t(np.ones((1, len(of_subjects))), of_subjects)[0])
+            flipped.append(_t(_signs(len(of_subjects), rng), of_subjects))
+    together = np.concatenate(z)
+    p = _share_above(turned, together)
+    if t:
+        p = np.maximum(p, _share_above(flipped, np.concatenate(t)))
+    return Found(together, p, bool(t), np.concatenate([each[:_KEPT] for each in turned], axis=1))
 
 
 def conjunction(of_operators: Sequence[Found]) -> Found:
@@ -140,21 +122,78 @@ def conjunction(of_operators: Sequence[Found]) -> Found:
         np.mean([each.z for each in of_operators], axis=0),
         np.max([each.p for each in of_operators], axis=0),
         all(each.of_population for each in of_operators),
+        np.mean([each.elsewhere for each in of_operators], axis=0),
     )
 
 
-def _standardised(effect: Effect) -> tuple[Floats, Floats]:
-    """Evidence, and each draw of chance, against the spread of all other draws."""
-    evidence, chance = (np.asarray(each, np.float64) for each in (effect.evidence, effect.chance))
+def false_discovery_rates(of_maps: Sequence[Floats]) -> list[Floats]:
+    """Of each unit's p, the least rate of false discoveries, over all maps together, at which it is found."""
+    rates = stats.false_discovery_control(np.concatenate(of_maps))
+    return np.split(rates, np.cumsum([len(each) for each in of_maps])[:-1])
+
+
+def _of_subjects(effects: Sequence[Effect]) -> Floats:
+    """Evidence in units of each run's own chance, ``(n_subjects, n_units)``, the mean over a subject's runs."""
+    own = np.array([effect.standardised for effect in effects])
+    of = np.array([effect.subject for effect in effects])
+    return np.array([own[of == subject].mean(axis=0) for subject in np.unique(of)])
+
+
+def _mean_chance(effects: Sequence[Effect], rng: np.random.Generator) -> Floats:
+    """Likewise of each draw, over all subjects, ``(n_draws, n_units)``."""
+    films = sorted({effect.film for effect in effects})
+    n_turns = [min(len(each.chance) for each in effects if each.film == film) for film in films]
+    # Of one film every turn once, of several so many at random.
+    several = len(films) > 1
+    draws = rng.integers(n_turns, size=(_DRAWS, len(films))) if several else np.arange(n_turns[0])[:, np.newaxis]
+    n_runs = Counter(effect.subject for effect in effects)
+    total: Floats | float = 0.0
+    for effect in effects:
+        drawn = effect.chance[draws[:, films.index(effect.film)]]
+        total = total + _standardised(drawn, effect.chance) / n_runs[effect.subject]
+    return np.asarray(total) / len(n_runs)
+
+
+def _standardised(own: Floats, chance: Floats) -> Floats:
+    """Against the mean and spread of chance; zero where a unit was never shown, so that chance is always the same."""
+    spread = chance.std(axis=0, ddof=1)
+    return _ratio(own - chance.mean(axis=0), spread)
+
+
+def _standardised_without_itself(chance: Floats) -> Floats:
+    """Each draw against the mean and spread of all others, as what was found is."""
     n = len(chance)
-    mean, square = chance.mean(axis=0), chance.var(axis=0)
-    shown = square > _SMALLEST
-    own = np.divide(evidence - mean, np.sqrt(square * n / (n - 1)), out=np.zeros_like(evidence), where=shown)
-    # Of the n - 1 others: their mean and variance, from those of all.
-    away = chance - mean
-    others_mean = -away / (n - 1)
-    others_square = ((n * square - away**2) / (n - 1) - others_mean**2) * (n - 1) / (n - 2)
-    drawn = np.divide(
-        away - others_mean, np.sqrt(others_square.clip(_SMALLEST)), out=np.zeros_like(chance), where=shown
-    )
-    return own, drawn
+    away = chance - chance.mean(axis=0)
+    mean_of_others = -away / (n - 1)
+    square_of_others = ((n * chance.var(axis=0) - away**2) / (n - 1) - mean_of_others**2) * (n - 1) / (n - 2)
+    return _ratio(away - mean_of_others, np.sqrt(square_of_others.clip(0)))
+
+
+def _signs(n: int, rng: np.random.Generator) -> Floats:
+    """Ways to turn the signs of subjects, ``(n_ways, n)``: all but the one that turns none, or so many at random."""
+    if 2**n - 1 <= _DRAWS:
+        ways = (np.arange(1, 2**n)[:, np.newaxis] >> np.arange(n)) & 1
+    else:
+        ways = rng.integers(0, 2, (_DRAWS, n))
+    return np.asarray(1 - 2 * ways, np.float64)
+
+
+def _t(signs: Floats, of_subjects: Floats) -> Floats:
+    """Of a mean against zero, ``(n_ways, n_units)``; zero where a unit was never shown."""
+    n = len(of_subjects)
+    mean = signs @ of_subjects / n
+    error = np.sqrt(((of_subjects**2).mean(axis=0) - mean**2).clip(0) / (n - 1))
+    return _ratio(mean, error)
+
+
+def _ratio(values: Floats, spread: Floats) -> Floats:
+    """Zero where there is no spread."""
+    return np.asarray(np.divide(values, spread, out=np.zeros_like(values), where=spread > _SMALLEST), np.float64)
+
+
+def _share_above(drawn: Sequence[Floats], own: Floats) -> Floats:
+    """Of draws of all units that were shown, what was found among them, those that are as high."""
+    shown = own != 0
+    ordered = np.sort(np.concatenate([each[:, each.any(axis=0)].ravel() for each in drawn]))
+    share = (1 + len(ordered) - np.searchsorted(ordered, own)) / (1 + len(ordered))
+    return np.where(shown, share, 1.0)

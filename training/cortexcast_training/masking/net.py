@@ -108,6 +108,10 @@ class MaskedNet:
         mean, variance = (np.concatenate([part[f"{name}_{what}"] for part in parts]) for what in ("mean", "variance"))
         return Posterior(mean, variance).reshape(*halfway.shape[:-1])
 
+    def with_random_weights(self, rng: np.random.Generator) -> MaskedNet:
+        """A net whose weights mean nothing: those of first halves permuted among activations, decoders' among all."""
+        return _Permuted(self._call, self._sizes, rng)
+
     def decoder(self, name: str) -> Decoder:
         """Of a modality; of EEG the means over ``HOPS_PER_BIN`` hops, oldest first, all features of each."""
         return self._decoders[name]
@@ -139,6 +143,23 @@ class MaskedNet:
 
     def _run(self, given: Mapping[str, Singles]) -> Mapping[str, Singles]:
         return self._call({name: given[name] if name in given else self._zeros(name) for name in self._sizes})
+
+
+class _Permuted(MaskedNet):
+    """A net that is no longer one."""
+
+    def __init__(self, call: Call, sizes: Mapping[str, tuple[int, ...]], rng: np.random.Generator) -> None:
+        super().__init__(call, sizes)
+        self._activations = {name: rng.permutation(sizes[f"{name}_halfway"][0]) for name in (EEG, BOLD)}
+        self._seed = int(rng.integers(2**32))
+
+    def first(self, name: str, values: Singles) -> Singles:
+        return super().first(name, values)[..., self._activations[name]]
+
+    def decoder(self, name: str) -> Decoder:
+        known, rng = super().decoder(name), np.random.default_rng(self._seed)
+        outputs, latent = (rng.permutation(n) for n in known.weights.shape)
+        return Decoder(known.weights[outputs][:, latent], known.bias[outputs], known.noise[outputs])
 
 
 def of_bundle(bundle: Bundle) -> MaskedNet:

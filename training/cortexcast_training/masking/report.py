@@ -37,7 +37,7 @@ def summary(results: Results, films: Mapping[str, tuple[Side, Context]], brain: 
     lines = [
         f"{len(results.runs)} runs of {max(each.subjects for each in results.checked)} subjects, {results.data}; "
         + ", ".join(f"{product}: {model}" for product, model in results.models.items()),
-        f"Finding anything where there is nothing has a probability of {results.level:g} over the whole report.",
+        f"Of all that this report finds, {results.level:.0%} or less is there by chance, as far as chance can tell.",
     ]
     for each in results.checked:
         where = f"timestamps of {each.film}" if each.side == "eeg" else kind
@@ -74,7 +74,9 @@ def write_report(
         images: evidence in the brain by product, zero where nothing was found.
     """
     report = mne.Report(title=title, verbose="error")
-    report.add_html("<pre>" + "\n".join(escape(line) for line in lines) + "</pre>", "What was found")
+    report.add_html(
+        "<pre style='white-space: pre-wrap'>" + "\n".join(escape(line) for line in lines) + "</pre>", "What was found"
+    )
     for film, (side, known) in films.items():
         report.add_figure(_timeline(side, known), f"Timestamps of {film}", caption="Evidence over time; found: shaded")
         if len(side.maps) > 1 and side.in_both.any():
@@ -117,7 +119,8 @@ def _where(films: Mapping[str, tuple[Side, Context]], brain: Side) -> list[str]:
 def _checks(each: Checked) -> str:
     passed = sum(curves.passed for curves in each.deletion.values())
     return (
-        f"operators agree by r = {_number(each.agreement)} at least; with {passed} of {len(OPERATORS)} operators the "
+        f"operators agree by r = {_number(each.agreement)} at least ({_number(each.agreement_by_chance)} by chance); "
+        f"with {passed} of {len(OPERATORS)} operators the "
         f"order that others tell beats all random ones; with random weights r = {_number(each.random_weights_r)} and "
         f"{each.random_weights_found} found"
     )
@@ -181,11 +184,11 @@ def _curves(side: Side) -> Figure:
             axes.set_title(f"{product}, {operator}", fontsize=9)
             curves = each.curves.get(operator)
             if curves is None:
-                axes.text(0.5, 0.5, "nothing to take away", ha="center", transform=axes.transAxes)
+                axes.text(0.5, 0.5, "no other has the same units", ha="center", transform=axes.transAxes)
                 continue
             for name, colour in (("deletion", "tab:red"), ("insertion", "tab:blue"), ("random", "grey")):
                 axes.plot(SHARES, vars(curves)[name].T, color=colour, lw=0.5 if name == "random" else 1.5)
-        row[0].set_ylabel("left of what is known")
+        row[0].set_ylabel("told, nats a volume")
     figure.suptitle("red: deletion; blue: insertion; grey: random orders", fontsize=9)
     grid[-1, 1].set_xlabel("share of units that are masked")
     return figure
@@ -199,6 +202,7 @@ def _table(checked: Sequence[Checked]) -> str:
         "found",
         "holds of",
         "operators agree, r",
+        "by chance",
         "of found",
         "random weights, r",
         "found",
@@ -211,6 +215,7 @@ def _table(checked: Sequence[Checked]) -> str:
             str(each.found),
             "population" if each.of_population else "these recordings",
             _number(each.agreement),
+            _number(each.agreement_by_chance),
             _number(each.agreement_of_found),
             _number(each.random_weights_r),
             str(each.random_weights_found),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -15,22 +16,25 @@ from cortexcast_training.eegfmri.runs import HOP_S
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG
 from cortexcast_training.masking.checks import Curves, agreement, rank_correlation
-from cortexcast_training.masking.explain import RANDOM, Explainer, Source, film_hops
-from cortexcast_training.masking.findings import Effect, Found, conjunction, found, smoothed
+from cortexcast_training.masking.explain import RANDOM, Explainer, Kept, Source, film_hops
+from cortexcast_training.masking.findings import Effect, Found, conjunction, false_discovery_rates, found, smoothed
 from cortexcast_training.masking.operators import OPERATORS, Operator
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+_AT_ONCE = 2000
+"""Parts of the brain: chance of all voxels of many runs would not fit into memory."""
+
 
 class Deletion(Strict):
     """Of masking, or showing, units in the order of what mattered to others, against random orders."""
 
     deletion: float
-    """The area by which it falls sooner,"""
+    """By how much less is told while ever more is masked,"""
     insertion: float
-    """and by which it is back sooner; both as shares of what is told."""
+    """and by how much more while ever more is shown; mean over shares, in nats a volume."""
     passed: bool
     """Whether both are better than in every random order."""
 
@@ -49,10 +53,12 @@ class Checked(Strict):
     """Whether that holds of subjects like these, and not of these recordings alone."""
     agreement: float | None
     """The lowest rank correlation between maps of two operators; None where nothing differs."""
+    agreement_by_chance: float | None
+    """Likewise of what was recorded at other times: operators share that, so it is above zero."""
     agreement_of_found: float | None
     """Of all units that any operator finds, the share that all find; None where none finds any."""
     deletion: dict[str, Deletion]
-    """By operator; none where nobody else has the same units, or masking takes nothing away."""
+    """By operator; none where nobody else has the same units."""
     random_weights_r: float | None
     """Rank correlation of the map with that of a net with random weights."""
     random_weights_found: int
@@ -66,7 +72,7 @@ class Results(Strict):
     """Name, version and digest of each."""
     runs: tuple[str, ...] = Field(strict=False)
     level: float
-    """Of finding anything at all where there is nothing."""
+    """The rate of false discoveries among all that is found."""
     resolution: Literal["parcel", "voxel"]
     checked: tuple[Checked, ...] = Field(strict=False)
     timestamps_in_both: int | None
@@ -82,16 +88,20 @@ class Map:
     Attributes:
         z: ``(n_units,)``, evidence in standard deviations of chance, mean over operators and subjects.
         p: ``(n_units,)``, the greatest of the operators'.
+        q: ``(n_units,)``, the least rate of false discoveries in the whole report at which each is found.
         found: ``(n_units,)``.
         change: ``(n_units,)`` in nats, the mean over runs.
+        of_runs: by name, ``(n_units,)``: evidence in standard deviations of the run's own chance, mean over operators.
         curves: by operator, the mean over runs.
         checked: what is said of it.
     """
 
     z: Floats
     p: Floats
+    q: Floats
     found: Mask
     change: Floats
+    of_runs: Mapping[str, Floats]
     curves: Mapping[str, Curves]
     checked: Checked
 
@@ -116,25 +126,155 @@ class Side:
         return np.asarray(np.all([each.found for each in self.maps.values()], axis=0))
 
 
-def timestamps(explainer: Explainer, film: str) -> Side:
-    """Of all runs of a film."""
-    sources = [source for source in explainer.sources if source.run.film == film]
-    units = units_of(sources, EEG)
-    maps = {product: _map(explainer, sources, product, EEG, units, film) for product in explainer.nets}
-    return Side(film, units, maps)
+@dataclass(frozen=True)
+class Tested:
+    """One net's map, before it is known what else the report finds.
+
+    Attributes:
+        explainer: that holds it.
+        sources: runs.
+        product: the net's.
+        side: that was masked.
+        film: as of ``Side``.
+        units: likewise.
+    """
+
+    explainer: Explainer
+    sources: Sequence[Source]
+    product: Product
+    side: str
+    film: str | None
+    units: Numbers
+
+    @cached_property
+    def of_operator(self) -> dict[Operator, Found]:
+        """What each finds."""
+        return {operator: self.found(operator) for operator in OPERATORS}
+
+    @cached_property
+    def together(self) -> Found:
+        """What all find."""
+        return conjunction(list(self.of_operator.values()))
+
+    @cached_property
+    def randomised(self) -> Found:
+        """What a net with random weights does."""
+        return self.found(RANDOM)
+
+    def found(self, operator: str) -> Found:
+        """What one finds."""
+        return found(self._blocks(operator), self.explainer.settings.seed)
+
+    def map(self, q: Floats, q_of_random: Floats, limit: float) -> Map:
+        """What is said of it.
+
+        Args:
+            q: of each unit.
+            q_of_random: likewise with random weights.
+            limit: the greatest p of anything that the report finds.
+        """
+        level = self.explainer.settings.level
+        is_found = q <= level
+        by_each = np.array([each.p <= limit for each in self.of_operator.values()])
+        curves = {each: mean for each in map(str, OPERATORS) if (mean := self._mean_curves(each)) is not None}
+        changes = [self._pick(source, self._effects(source, "token").change) for source in self.sources]
+        at_other_times = zip(*(each.elsewhere for each in self.of_operator.values()), strict=True)
+        by_chance = [agreement(maps) for maps in at_other_times]
+        return Map(
+            z=self.together.z,
+            p=self.together.p,
+            q=q,
+            found=is_found,
+            change=np.mean(changes, axis=0),
+            of_runs=self._of_runs(),
+            curves=curves,
+            checked=Checked(
+                product=self.product,
+                side="eeg" if self.side == EEG else "bold",
+                film=self.film,
+                subjects=len({source.run.subject for source in self.sources}),
+                units=len(self.units),
+                found=int(is_found.sum()),
+                of_population=self.together.of_population,
+                agreement=agreement([each.z for each in self.of_operator.values()]),
+                agreement_by_chance=None if None in by_chance else float(np.mean([each or 0.0 for each in by_chance])),
+                agreement_of_found=float(is_found.sum() / by_each.any(axis=0).sum()) if by_each.any() else None,
+                deletion={
+                    operator: Deletion(deletion=each.areas[0], insertion=each.areas[1], passed=each.passed)
+                    for operator, each in curves.items()
+                },
+                random_weights_r=rank_correlation(self.of_operator["token"].z, self.randomised.z),
+                random_weights_found=int((q_of_random <= level).sum()),
+            ),
+        )
+
+    def _effects(self, source: Source, operator: str) -> Kept:
+        return self.explainer.effects(source.run, self.product, self.side, operator)
+
+    def _blocks(self, operator: str) -> Iterator[list[Effect]]:
+        """Timestamps all at once, since they are smoothed; of parts of the brain so many at a time."""
+        at_once = len(self.units) if self.side == EEG else _AT_ONCE
+        for begin in range(0, len(self.units), at_once):
+            block = []
+            for source in self.sources:
+                effects = self._effects(source, operator)
+                evidence, chance = (
+                    self._pick(source, each, slice(begin, begin + at_once))
+                    for each in (effects.evidence, effects.chance)
+                )
+                if self.side == EEG:
+                    span = max(1, round(self.explainer.settings.span_s / HOP_S))
+                    evidence, chance = smoothed(evidence, span), smoothed(chance, span)
+                block.append(Effect(source.run.subject, source.run.film, evidence, chance))
+            yield block
+
+    def _of_runs(self) -> dict[str, Floats]:
+        of_operators = []
+        for operator in OPERATORS:
+            blocks = [[each.standardised for each in block] for block in self._blocks(operator)]
+            of_operators.append([np.concatenate(of_run) for of_run in zip(*blocks, strict=True)])
+        return dict(zip((source.run.name for source in self.sources), np.mean(of_operators, axis=0), strict=True))
+
+    def _pick(self, source: Source, values: NDArray[np.float32], some: slice = slice(None)) -> Floats:
+        """Of these units, the last axis of ``values``."""
+        own = source.units if self.side == BOLD else film_hops(source.run, len(source.run.power))
+        return np.asarray(values[..., np.searchsorted(own, self.units[some])], np.float64)
+
+    def _mean_curves(self, operator: str) -> Curves | None:
+        """Over runs."""
+        some = [
+            self.explainer.curves(source.run, self.product, self.side, operator)
+            for source in self.sources
+            if self.explainer.others(source, self.side)
+        ]
+        if not some:
+            return None
+        return Curves(*(np.mean([vars(each)[name] for each in some], axis=0) for name in vars(some[0])))
 
 
-def regions(explainer: Explainer) -> Side:
-    """Parcels or voxels, of all runs."""
-    units = units_of(explainer.sources, BOLD)
-    maps = {product: _map(explainer, explainer.sources, product, BOLD, units, None) for product in explainer.nets}
-    return Side(None, units, maps)
+def tested(explainer: Explainer) -> list[list[Tested]]:
+    """Every film's timestamps, then parts of the brain, each in all nets."""
+    sources = explainer.sources
+    films = sorted({source.run.film for source in sources})
+    of_films = [(EEG, film, [source for source in sources if source.run.film == film]) for film in films]
+    return [
+        [Tested(explainer, some, product, side, film, units_of(some, side)) for product in explainer.nets]
+        for side, film, some in (*of_films, (BOLD, None, sources))
+    ]
 
 
-def shared_level(explainer: Explainer) -> float:
-    """A level for the whole report is shared by its maps."""
-    n_films = len({source.run.film for source in explainer.sources})
-    return explainer.settings.level / (len(explainer.nets) * (1 + n_films))
+def sides(explainer: Explainer) -> list[Side]:
+    """What matters, of every film's timestamps, then of parts of the brain; at one rate over all of them."""
+    maps = tested(explainer)
+    every = [each for of_side in maps for each in of_side]
+    rates = false_discovery_rates([each.together.p for each in every])
+    of_random = false_discovery_rates([each.randomised.p for each in every])
+    level = explainer.settings.level
+    limit = max(float(each.together.p[q <= level].max(initial=0)) for each, q in zip(every, rates, strict=True))
+    judged = iter([each.map(q, other, limit) for each, q, other in zip(every, rates, of_random, strict=True)])
+    return [
+        Side(of_side[0].film, of_side[0].units, {each.product: next(judged) for each in of_side}) for of_side in maps
+    ]
 
 
 def units_of(sources: Sequence[Source], side: str) -> Numbers:
@@ -144,91 +284,3 @@ def units_of(sources: Sequence[Source], side: str) -> Numbers:
     for others in of_runs[1:]:
         units = np.intersect1d(units, others)
     return units
-
-
-def by_operator(
-    explainer: Explainer, sources: Sequence[Source], product: Product, side: str, units: Numbers
-) -> dict[Operator, Found]:
-    """What each operator finds on some units."""
-    return {operator: _found(explainer, sources, product, side, units, operator) for operator in OPERATORS}
-
-
-def _map(
-    explainer: Explainer, sources: Sequence[Source], product: Product, side: str, units: Numbers, film: str | None
-) -> Map:
-    level = shared_level(explainer)
-    of_operator = by_operator(explainer, sources, product, side, units)
-    together = conjunction(list(of_operator.values()))
-    randomised = _found(explainer, sources, product, side, units, RANDOM)
-    is_found = together.p <= level
-    by_each = np.array([each.p <= level for each in of_operator.values()])
-    curves: dict[str, Curves] = {
-        operator: mean
-        for operator in OPERATORS
-        if (mean := _mean_curves(explainer, sources, product, side, operator)) is not None
-    }
-    change = np.mean(
-        [
-            _pick(source, side, units, explainer.effects(source.run, product, side, "token").change)
-            for source in sources
-        ],
-        axis=0,
-    )
-    return Map(
-        z=together.z,
-        p=together.p,
-        found=is_found,
-        change=change,
-        curves=curves,
-        checked=Checked(
-            product=product,
-            side="eeg" if side == EEG else "bold",
-            film=film,
-            subjects=len({source.run.subject for source in sources}),
-            units=len(units),
-            found=int(is_found.sum()),
-            of_population=together.of_population,
-            agreement=agreement([each.z for each in of_operator.values()]),
-            agreement_of_found=float(is_found.sum() / by_each.any(axis=0).sum()) if by_each.any() else None,
-            deletion={
-                operator: Deletion(deletion=each.areas[0], insertion=each.areas[1], passed=each.passed)
-                for operator, each in curves.items()
-            },
-            random_weights_r=rank_correlation(of_operator["token"].z, randomised.z),
-            random_weights_found=int((randomised.p <= level).sum()),
-        ),
-    )
-
-
-def _found(
-    explainer: Explainer, sources: Sequence[Source], product: Product, side: str, units: Numbers, operator: str
-) -> Found:
-    given = []
-    for source in sources:
-        effects = explainer.effects(source.run, product, side, operator)
-        evidence, chance = (
-            _pick(source, side, units, each).astype(np.float64) for each in (effects.evidence, effects.chance)
-        )
-        if side == EEG:
-            span = max(1, round(explainer.settings.span_s / HOP_S))
-            evidence, chance = smoothed(evidence, span), smoothed(chance, span)
-        given.append(Effect(source.run.subject, source.run.film, evidence, chance))
-    return found(given, shared_level(explainer), explainer.settings.seed)
-
-
-def _pick(source: Source, side: str, units: Numbers, values: NDArray[np.float32]) -> Floats:
-    """Of these units, the last axis of ``values``."""
-    own = source.units if side == BOLD else film_hops(source.run, len(source.run.power))
-    return np.asarray(values[..., np.searchsorted(own, units)], np.float64)
-
-
-def _mean_curves(
-    explainer: Explainer, sources: Sequence[Source], product: Product, side: str, operator: Operator
-) -> Curves | None:
-    """As shares of what is told: runs of which little is told count little."""
-    some = [
-        explainer.curves(source.run, product, side, operator) for source in sources if explainer.others(source, side)
-    ]
-    if not some:
-        return None
-    return Curves(*(np.mean([vars(each)[name] for each in some], axis=0) for name in vars(some[0]))).left()

@@ -64,7 +64,7 @@ def see(run: Run, net: MaskedNet) -> Seen:
     sizes = {"features of EEG": (power.shape[1], len(net.unit("power"))), "parcels": (len(run.bold), net.n_parcels)}
     if net.knows_stimulus:
         if run.stimulus is None:
-            raise RunError(f"{run.name}: nothing is known of what was seen, which the model of the stimulus is about")
+            raise RunError(f"{run.name}: nothing is known of what was seen: give a `--model` of fMRI alone")
         sizes["dimensions of what was seen"] = run.stimulus.embedding.shape[1], len(net.unit("embedding"))
     for what, (has, wanted) in sizes.items():
         if has != wanted:

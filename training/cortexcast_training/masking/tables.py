@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
@@ -18,23 +20,26 @@ from cortexcast_training.eegfmri.parcels import parcels
 from cortexcast_training.eegfmri.runs import HOP_S, Run
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG, STIMULUS
-from cortexcast_training.masking.explain import TARGETS, Explainer, film_hops
-from cortexcast_training.masking.net import MaskedNet
+from cortexcast_training.masking.explain import LEAST_CHANGE, TARGETS, Explainer, Source, film_hops
 from cortexcast_training.masking.results import Side
 from cortexcast_training.simulated_dataset import write_json, write_table
 
 Floats = NDArray[np.float64]
 
-LEAST_CHANGE = 1e-4
-"""Nats, mean over runs: outputs that change by less are not listed."""
+_UNKNOWN = "n/a"
 
 _OUTLYING = 4.0
 """Standard deviations, robust, of the power over all electrodes and bands: what is above is hardly of the brain."""
 
+_MOVED_MM = 0.5
+"""Framewise: Power et al., *NeuroImage* 59 (2012)."""
+
 _MEANINGS: Mapping[str, str] = {
     "film_s": "time since the film began, in s: the end of the second of EEG that was masked",
     "label": "what was seen then",
+    "event": "markers of the task in the EEG of any run in this quarter of a second",
     "outlying": "share of runs whose EEG is then stronger, over all electrodes and bands, than a brain's",
+    "moved": f"share of runs whose head has moved by more than {_MOVED_MM} mm since the volume before",
     "region": "number of the parcel, or of the voxel in the maps, from zero on",
     "parcel": "name of the parcel",
     "network": "that the parcel belongs to",
@@ -43,14 +48,16 @@ _MEANINGS: Mapping[str, str] = {
     "y": "MNI coordinate in mm",
     "z": "MNI coordinate in mm",
     "dimension": "of the space of what is seen, from one on",
-    "change": "divergence of the prediction without the masked unit from that with it, in nats, mean over runs",
+    "change": "divergence of the prediction without the masked unit from that with it, in nats, mean over runs; "
+    f"what is below {LEAST_CHANGE} in a run counts as nothing",
     "found_in_both": "whether both nets find it",
     **{f"power_{band.replace(' ', '_')}": f"{band} power, mean over electrodes and runs, in SD" for band in BANDS},
 }
 _OF_PRODUCT = {
-    "evidence": "how much likelier the unit makes what was recorded, in standard deviations of chance, mean over runs",
-    "p": "probability of any unit being as high by chance, the greatest of three operators'",
-    "found": "whether p is below the level of the report",
+    "evidence": "how much likelier the unit makes what was recorded, in standard deviations of chance",
+    "p": "probability of being as high by chance, the greatest of three operators'",
+    "q": "least rate of false discoveries, over all that the report finds, at which the unit is found",
+    "found": "whether q is within the level of the report",
     "change": "how far predictions move when the unit is masked, in nats, mean over runs",
 }
 
@@ -61,13 +68,17 @@ class Context:
 
     Attributes:
         labels: what is seen at each; ``n/a`` where that is not known.
+        events: markers, with a bar between them; ``n/a`` where there are none.
         power: ``(n, n_bands)``, in standard deviations, mean over electrodes and runs.
         outlying: ``(n,)``, the share of runs that are then outlying.
+        moved: ``(n,)``, the share of runs whose head has moved, of those of which that is known; NaN of none.
     """
 
     labels: list[str]
+    events: list[str]
     power: Floats
     outlying: Floats
+    moved: Floats
 
 
 def context(side: Side, runs: Sequence[Run]) -> Context:
@@ -82,29 +93,51 @@ def context(side: Side, runs: Sequence[Run]) -> Context:
         whole = power.mean(axis=1)
         spread = 1.4826 * np.median(np.abs(whole - np.median(whole)))
         outlying.append(whole - np.median(whole) > _OUTLYING * spread)
-    return Context(_labels(side, runs), np.mean(of_bands, axis=0), np.mean(outlying, axis=0))
+    moved = [run.displacement[_volumes(side, run).clip(0)] > _MOVED_MM for run in runs if run.displacement is not None]
+    return Context(
+        _labels(side, runs),
+        _events(side, runs),
+        np.mean(of_bands, axis=0),
+        np.mean(outlying, axis=0),
+        np.mean(moved, axis=0) if moved else np.full(len(side.units), np.nan),
+    )
+
+
+def _volumes(side: Side, run: Run) -> NDArray[np.int64]:
+    """The volume during which each timestamp is; -1 before and after all of them."""
+    begins = run.hops - run.hops[0]
+    volume = np.searchsorted(begins, side.units, side="right") - 1
+    return np.where(side.units < begins[-1] + round(run.tr_s / HOP_S), volume, -1)
 
 
 def _labels(side: Side, runs: Sequence[Run]) -> list[str]:
     run = next((run for run in runs if run.stimulus is not None), None)
     if run is None or run.stimulus is None:
-        return ["n/a"] * len(side.units)
-    begins = run.hops - run.hops[0]
-    volume = np.searchsorted(begins, side.units, side="right") - 1
-    during = (volume >= 0) & (side.units < begins[-1] + round(run.tr_s / HOP_S))
-    shown = np.where(during, run.stimulus.shown[volume], -1)
-    return [run.stimulus.labels[number] if number >= 0 else "n/a" for number in shown]
+        return [_UNKNOWN] * len(side.units)
+    volume = _volumes(side, run)
+    shown = np.where(volume >= 0, run.stimulus.shown[volume], -1)
+    return [run.stimulus.labels[number] if number >= 0 else _UNKNOWN for number in shown]
+
+
+def _events(side: Side, runs: Sequence[Run]) -> list[str]:
+    names: defaultdict[int, set[str]] = defaultdict(set)
+    for run in runs:
+        since = film_hops(run, len(run.power))
+        for hop, name in run.events:
+            if 0 <= hop < len(since):
+                names[int(since[hop])].add(" ".join(name.split()))
+    return ["|".join(sorted(names[unit])) or _UNKNOWN for unit in side.units.tolist()]
 
 
 def write_timestamps(path: Path, side: Side, known: Context) -> None:
     """A row for each hop."""
     bands = [f"power_{band.replace(' ', '_')}" for band in BANDS]
-    columns = ["film_s", "label", *bands, "outlying", *_columns(side)]
-    times = (side.units * HOP_S).tolist()
+    columns = ["film_s", "label", "event", *bands, "outlying", "moved", *_columns(side)]
+    of_eeg = np.column_stack([known.power, known.outlying, known.moved])
     rows = (
-        [f"{time:.2f}", label, *(f"{value:.3f}" for value in power), f"{share:.3f}", *values]
-        for time, label, power, share, values in zip(
-            times, known.labels, known.power, known.outlying, _values(side), strict=True
+        [f"{time:.2f}", label, event, *(_UNKNOWN if np.isnan(each) else f"{each:.3f}" for each in numbers), *values]
+        for time, label, event, numbers, values in zip(
+            (side.units * HOP_S).tolist(), known.labels, known.events, of_eeg, _values(side), strict=True
         )
     )
     _write(path, columns, rows)
@@ -127,13 +160,34 @@ def write_regions(path: Path, side: Side, parcel: NDArray[np.int64], places: Flo
     _write(path, ["region", "parcel", "network", "area", "x", "y", "z", *_columns(side)], rows)
 
 
-def write_changes(folder: Path, explainer: Explainer, film: str) -> None:
+def write_run(folder: Path, source: Source, side: Side) -> None:
+    """What was found in one run: evidence of each unit, in standard deviations of chance.
+
+    Args:
+        folder: of the report; the run has one of its subject and session in it.
+        source: the run.
+        side: timestamps of its film, or parts of the brain.
+    """
+    run = source.run
+    sessions = [part for part in run.take.split("_") if part.startswith("ses-")]
+    others = [part for part in run.take.split("_") if part and part not in sessions]
+    what, unit = ("regions", "region") if side.film is None else ("timestamps", "film_s")
+    where = Path(folder, run.subject, *sessions)
+    where.mkdir(parents=True, exist_ok=True)
+    name = "_".join([run.subject, *sessions, f"task-{run.film}", *others, what])
+    units = side.units.tolist() if side.film is None else [f"{hop * HOP_S:.2f}" for hop in side.units.tolist()]
+    evidence = np.column_stack([each.of_runs[run.name] for each in side.maps.values()])
+    rows = ([number, *(f"{value:.4g}" for value in values)] for number, values in zip(units, evidence, strict=True))
+    _write(where / f"{name}.tsv", [unit, *(f"evidence_{product}" for product in side.maps)], rows)
+
+
+def write_changes(folder: Path, explainer: Explainer, film: str, of_film: Side, brain: Side) -> None:
     """Which outputs each unit changes, mean over the runs of a film: four tables."""
-    runs = [source.run for source in explainer.sources if source.run.film == film]
     for (product, side), target in TARGETS.items():
         if product in explainer.nets:
-            name = f"changes_{film}_{'timestamps' if side == EEG else 'regions'}_{product}.tsv"
-            columns, rows = _changes(explainer, runs, product, side, target)
+            what, units = ("timestamps", of_film.units) if side == EEG else ("regions", brain.units)
+            name = f"task-{film}_model-{product}_desc-{what}_changes.tsv"
+            columns, rows = _changes(explainer, film, product, side, target, units)
             lines = ["\t".join(row) for row in (columns, *rows)]
             # Without the time that gzip notes, so that the same changes are the same bytes.
             packed = gzip.compress(("\n".join(lines) + "\n").encode(), compresslevel=6, mtime=0)
@@ -141,50 +195,46 @@ def write_changes(folder: Path, explainer: Explainer, film: str) -> None:
             _write_meanings(folder / name, columns)
 
 
-def write_map(path: Path, image: Nifti1Image, units: NDArray[np.int64], values: Floats) -> None:
-    """Values of units, where ``image`` has their numbers, from one on; zero elsewhere."""
+def write_map(path: Path, image: Nifti1Image, units: NDArray[np.int64], values: Floats, meaning: str) -> None:
+    """Values of units, where ``image`` has their numbers, from one on; zero elsewhere; and what they mean."""
     of_number = np.zeros(int(np.asarray(image.dataobj).max()) + 1, np.float32)
     of_number[units + 1] = values
     nibabel.save(Nifti1Image(of_number[np.asarray(image.dataobj)], image.affine), path)
+    write_json(path.with_name(path.name.replace(".nii.gz", ".json")), {"Description": meaning})
 
 
 def _changes(
-    explainer: Explainer, runs: Sequence[Run], product: Product, side: str, target: str
+    explainer: Explainer, film: str, product: Product, side: str, target: str, units: NDArray[np.int64]
 ) -> tuple[list[str], Iterator[list[str]]]:
-    times = film_hops(runs[0], len(runs[0].power))
-    for run in runs[1:]:
-        times = np.intersect1d(times, film_hops(run, len(run.power)))
-    # By the names of what has a time of its own, of what has none.
-    of_unit = "film_s" if side == EEG else "parcel"
+    sources = [source for source in explainer.sources if source.run.film == film]
+    of_runs = []
+    for source in sources:
+        kept = explainer.effects(source.run, product, side, "token")
+        unit, output = kept.pairs.T
+        times = film_hops(source.run, len(source.run.power))
+        scanned = np.flatnonzero(np.isfinite(source.run.bold).all(axis=1))
+        outputs = {BOLD: scanned, EEG: times, STIMULUS: 1 + np.arange(output.max(initial=0) + 1)}[target]
+        masked = times if side == EEG else source.units
+        of_runs.append(pd.DataFrame({"unit": masked[unit], "output": outputs[output], "change": kept.by}))
+    changes = pd.concat(of_runs)
+    total = changes[changes["unit"].isin(units)].groupby(["unit", "output"])["change"].sum() / len(sources)
+    of_unit = "film_s" if side == EEG else "region"
     of_output = {BOLD: "parcel", EEG: "film_s", STIMULUS: "dimension"}[target]
-    total: Floats | float = 0.0
-    for run in runs:
-        on = explainer.effects(run, product, side, "token").on
-        there = np.searchsorted(film_hops(run, len(run.power)), times)
-        on = on[there] if of_unit == "film_s" else on
-        on = on[:, there] if of_output == "film_s" else _of_all(on, run, target, explainer.nets[product])
-        total = total + on / len(runs)
-    changed = np.asarray(total)
-    names = {
-        "film_s": [f"{time:.2f}" for time in (times * HOP_S).tolist()],
-        "parcel": list(parcels().names),
-        "dimension": [str(number + 1) for number in range(changed.shape[1])],
+    name: Mapping[str, Callable[[int], str]] = {
+        "film_s": lambda hop: f"{hop * HOP_S:.2f}",
+        "parcel": lambda number: parcels().names[number],
+        "region": str,
+        "dimension": str,
     }
-    pairs = np.argwhere(changed >= LEAST_CHANGE)
-    columns = [of_unit, of_output, "change"]
-    return columns, (
-        [names[of_unit][unit], names[of_output][output], f"{changed[unit, output]:.3g}"] for unit, output in pairs
+    return [of_unit, of_output, "change"], (
+        [name[of_unit](unit), name[of_output](output), f"{change:.3g}"]
+        for (unit, output), change in zip(total.index.tolist(), total.tolist(), strict=True)
     )
 
 
-def _of_all(on: NDArray[np.float32], run: Run, target: str, net: MaskedNet) -> NDArray[np.float32]:
-    """With a column for each output, those that were not recorded among them."""
-    if target != BOLD:
-        return on
-    known = np.isfinite(run.bold).all(axis=1)
-    whole = np.zeros((len(on), net.n_parcels), np.float32)
-    whole[:, known] = on
-    return whole
+def meaning(what: str) -> str:
+    """Of a column of a net's map."""
+    return _OF_PRODUCT[what]
 
 
 def _columns(side: Side) -> list[str]:
@@ -196,8 +246,8 @@ def _values(side: Side) -> Iterator[list[str]]:
     for number, both in enumerate(side.in_both):
         row: list[str] = []
         for each in side.maps.values():
-            row += [f"{each.z[number]:.4g}", f"{each.p[number]:.4g}", _yes(each.found[number])]
-            row += [f"{each.change[number]:.4g}"]
+            row += [f"{values[number]:.4g}" for values in (each.z, each.p, each.q)]
+            row += [_yes(each.found[number]), f"{each.change[number]:.4g}"]
         yield [*row, _yes(both)] if len(side.maps) > 1 else row
 
 
