@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 import torch
 from film_runs import film_run
-from nibabel.nifti1 import Nifti1Image
 
-from cortexcast_training.eegfmri.brain_template import grey_of, template
 from cortexcast_training.eegfmri.fit_vae import VaeFitSettings, fit_vae
 from cortexcast_training.eegfmri.moments import Moments
-from cortexcast_training.eegfmri.parcel_courses import parcel_courses, parcel_means
-from cortexcast_training.eegfmri.parcels import parcel_labels, parcels
 from cortexcast_training.eegfmri.runs import Run
 from cortexcast_training.eegfmri.vae import BOLD, Vae, VaeShape
 from cortexcast_training.masking.benchmark import (
@@ -34,7 +30,6 @@ from cortexcast_training.masking.net import MaskedNet
 from cortexcast_training.masking.operators import OPERATORS
 from cortexcast_training.masking.parts import of_model
 from cortexcast_training.masking.results import sides
-from cortexcast_training.masking.voxels import voxels
 
 HOW = ExplainSettings(turns=60)
 N_SUBJECTS = 5
@@ -142,20 +137,3 @@ def test_agreement_is_that_of_the_two_that_agree_least() -> None:
     assert agreement([one, one**3, np.exp(one / 10)]) == pytest.approx(1.0)
     assert agreement([one, one, -one]) == pytest.approx(-1.0)
     assert agreement([one, one, 0 * one]) is None
-
-
-def test_voxels_weighted_by_their_brightness_make_up_their_parcel() -> None:
-    """As preprocessing makes parcels of voxels: the mean of the scanner's numbers, then percent, then nuisance."""
-    rng = np.random.default_rng(0)
-    grid = template(6)
-    grey = grey_of(grid)
-    brightness = grey * (500 + 300 * rng.random(grey.shape))
-    values = brightness[..., np.newaxis] * (1 + 0.01 * rng.standard_normal((*grey.shape, 120)))
-    volumes, taken = Nifti1Image(values.astype(np.float32), grid.affine), rng.standard_normal((120, 2))
-    expected = parcel_courses(parcel_means(volumes, grey), taken, 2.1, 128.0)
-    near = np.asarray(parcel_labels(Nifti1Image(grey.astype(np.int8), grid.affine)).dataobj) > 0
-    units = voxels(volumes, near, taken, 2.1, 128.0)
-    shown = units.in_parcels(units.courses, np.zeros((120, len(parcels().names)), np.float32))
-    known = np.isfinite(expected).all(axis=1)
-    np.testing.assert_allclose(shown[:, known], expected[known].T, atol=2e-4)
-    np.testing.assert_allclose(np.bincount(units.parcel, units.share)[np.unique(units.parcel)], 1.0, rtol=1e-5)

@@ -31,6 +31,7 @@ from cortexcast_training.eegfmri.parcels import parcel_image, parcels
 from cortexcast_training.eegfmri.run_file import read_runs
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD
+from cortexcast_training.masking.context import Context, context
 from cortexcast_training.masking.explain import (
     Explainer,
     ExplainError,
@@ -44,8 +45,6 @@ from cortexcast_training.masking.net import MaskedNet, of_bundle
 from cortexcast_training.masking.report import summary, write_report
 from cortexcast_training.masking.results import Results, Side, sides, units_of
 from cortexcast_training.masking.tables import (
-    Context,
-    context,
     meaning,
     write_changes,
     write_map,

@@ -19,10 +19,10 @@ from cortexcast_training.eegfmri.runs import HOP_S, Run
 from cortexcast_training.eegfmri.simulator import ELECTRODES
 from cortexcast_training.leadfield import electrode_positions
 from cortexcast_training.masking.checks import SHARES
+from cortexcast_training.masking.context import Context
 from cortexcast_training.masking.explain import film_hops
 from cortexcast_training.masking.operators import OPERATORS
 from cortexcast_training.masking.results import Checked, Results, Side
-from cortexcast_training.masking.tables import Context
 
 Floats = NDArray[np.float64]
 
