@@ -11,7 +11,7 @@ import pytest
 from disk import full_disk
 from film_runs import film_run
 
-from cortexcast_training.eegfmri.run_file import read_run, read_runs, run_path, write_run
+from cortexcast_training.eegfmri.run_file import SUFFIX, read_run, read_runs, run_path, write_run
 from cortexcast_training.eegfmri.runs import Run, RunError
 
 RUN = film_run("sub-01", 1, 0, seconds=60.0)
@@ -58,6 +58,26 @@ def test_a_damaged_file_is_told(tmp_path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(RunError, match="is no run, or damaged"):
         read_run(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"power": np.full_like(RUN.power, np.nan)}, "has gaps in its EEG, or fewer than two volumes"),
+        ({"bold": RUN.bold[:, :1], "hops": RUN.hops[:1]}, "has gaps in its EEG, or fewer than two volumes"),
+        ({"displacement": np.zeros(3, np.float32)}, "has 3 displacements and"),
+    ],
+)
+def test_what_no_model_could_read_is_told(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        read_run(write_run(tmp_path, replace(RUN, **change)))
+
+
+def test_two_files_of_one_run_are_told(tmp_path: Path) -> None:
+    path = write_run(tmp_path, RUN)
+    path.with_name(f"copy{SUFFIX}").write_bytes(path.read_bytes())
+    with pytest.raises(RunError, match="are both of sub-01_film01: remove one"):
+        read_runs(tmp_path)
 
 
 def test_other_parcels_are_told(tmp_path: Path) -> None:

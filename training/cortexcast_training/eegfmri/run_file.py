@@ -91,6 +91,10 @@ def read_run(path: Path) -> Run:
     for name, (found, wanted) in shapes.items():
         if found != wanted:
             raise RunError(f"{path}: '{name}' is {found}, models have {wanted}: prepare it anew")
+    if n_volumes < 2 or not np.isfinite(run.power).all():
+        raise RunError(f"{path} has gaps in its EEG, or fewer than two volumes: prepare it anew")
+    if run.displacement is not None and run.displacement.shape != run.hops.shape:
+        raise RunError(f"{path} has {len(run.displacement)} displacements and {n_volumes} volumes: prepare it anew")
     return run
 
 
@@ -98,12 +102,18 @@ def read_runs(folder: Path) -> list[Run]:
     """All runs of a folder, by name.
 
     Raises:
-        RunError: there is none, or one of them cannot be read.
+        RunError: there is none, one of them cannot be read, or two are of the same run.
     """
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
         raise RunError(f"{folder} has no *{SUFFIX}")
-    return [read_run(path) for path in paths]
+    runs = [read_run(path) for path in paths]
+    first: dict[str, Path] = {}
+    for path, run in zip(paths, runs, strict=True):
+        if run.name in first:
+            raise RunError(f"{first[run.name]} and {path} are both of {run.name}: remove one")
+        first[run.name] = path
+    return runs
 
 
 def _events(given: _Arrays) -> tuple[tuple[int, str], ...]:

@@ -3,11 +3,12 @@
 The film shows scenes and darkness in turn, and networks follow the film nearly alone: what drives the brain are the
 moments when something is seen. In half of the parcels networks do not show: what there is to find are the others.
 
-Where what was recorded goes backwards, there is nothing to find.
+Where the EEG of one film goes with the BOLD and the stimulus of another, there is nothing to find.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,6 @@ from pydantic import Field, NonNegativeInt
 from scipy import stats
 
 from cortexcast_models.manifest import Strict
-from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.datasets import in_parallel
 from cortexcast_training.eegfmri.audience import Audience
 from cortexcast_training.eegfmri.eegfmri_preprocessing import RUNS
@@ -45,6 +45,10 @@ _DARK_SHARE = 0.5
 _COUPLED_SHARE = 0.5
 _DRIVEN_SHARE = 0.95
 _WINDOW_S = 1.0
+_FILMS = 5
+_PAIRS = _FILMS * (_FILMS - 1)
+_FEW = 2
+"""Subjects, of whom recordings alone can be told of."""
 
 
 class BenchmarkSettings(Strict):
@@ -52,7 +56,7 @@ class BenchmarkSettings(Strict):
 
     subjects: int = Field(8, ge=2)
     film_s: float = Field(600.0, ge=120, le=1800)
-    uncoupled: NonNegativeInt = 20
+    uncoupled: int = Field(20, ge=0, le=_PAIRS)
     """Reports on runs in which there is nothing to find."""
     seed: NonNegativeInt = 0
 
@@ -68,6 +72,15 @@ class Detection(Strict):
     """Share of all others."""
 
 
+class Uncoupled(Strict):
+    """What is found where there is nothing to find."""
+
+    reports: int
+    with_findings: int
+    found: float
+    """Share of all units."""
+
+
 class BenchmarkResults(Strict):
     """What came of it."""
 
@@ -76,12 +89,8 @@ class BenchmarkResults(Strict):
     film_s: float
     detection: dict[str, Detection]
     """By net and side."""
-    uncoupled: int
-    """Reports on runs in which there is nothing to find,"""
-    uncoupled_with_findings: int
-    """of which so many found anything,"""
-    uncoupled_found: float
-    """and this share of all their units."""
+    uncoupled: dict[int, Uncoupled]
+    """By number of subjects."""
     command: str
 
 
@@ -98,8 +107,8 @@ def audience(settings: BenchmarkSettings) -> Audience:
     )
 
 
-def simulate_runs(settings: BenchmarkSettings, folder: Path, say: Say) -> list[Run]:
-    """The runs of all subjects, one film; those that are there are kept.
+def simulate_runs(settings: BenchmarkSettings, folder: Path, films: Sequence[int], say: Say) -> list[Run]:
+    """The runs of all subjects; those that are there are kept.
 
     Raises:
         RunError: one cannot be written.
@@ -107,9 +116,10 @@ def simulate_runs(settings: BenchmarkSettings, folder: Path, say: Say) -> list[R
     """
     watching = audience(settings)
     missing = [
-        (watching, number, folder)
+        (watching, number, film, folder)
         for number in range(1, settings.subjects + 1)
-        if not run_path(folder, run_name(f"sub-{number:02d}", "film01")).exists()
+        for film in films
+        if not run_path(folder, run_name(f"sub-{number:02d}", f"film{film:02d}")).exists()
     ]
     for done, _ in enumerate(in_parallel(_simulate, missing), 1):
         say("simulating", done, len(missing))
@@ -132,8 +142,7 @@ def coupled(run: Run) -> Mask:
 
 def judged_hops(run: Run, hops: NDArray[np.int64]) -> Mask:
     """Whether a run's volumes ask for each of these hops in full: neither too early nor too late."""
-    before = hops + run.hops[0] >= run.hops[0] + round(20 / HOP_S)
-    return np.asarray(before & (hops + run.hops[0] < run.hops[-1] - round(10 / HOP_S)))
+    return np.asarray((hops >= round(20 / HOP_S)) & (hops + run.hops[0] < run.hops[-1] - round(10 / HOP_S)))
 
 
 def detection(side: Side, product: Product, truth: Mask, counts: Mask) -> Detection:
@@ -149,24 +158,53 @@ def detection(side: Side, product: Product, truth: Mask, counts: Mask) -> Detect
     )
 
 
-def uncoupled(run: Run, seed: int) -> Run:
-    """A run whose BOLD, and what was seen, go backwards from another time on, which all runs of a film share."""
-    n = run.bold.shape[1]
-    order = np.roll(np.arange(n)[::-1], int(stream(seed, "uncoupled", run.film).integers(n)))
-    stimulus = run.stimulus
-    if stimulus is not None:
-        stimulus = replace(stimulus, embedding=stimulus.embedding[order], shown=stimulus.shown[order])
-    return replace(run, bold=run.bold[:, order], stimulus=stimulus)
+def uncoupled(eeg: Run, rest: Run) -> Run:
+    """The EEG of a run with what another, of another film, shows besides."""
+    n = min(len(eeg.hops), len(rest.hops))
+    stimulus = rest.stimulus and replace(
+        rest.stimulus, embedding=rest.stimulus.embedding[:n], shown=rest.stimulus.shown[:n]
+    )
+    return replace(eeg, bold=rest.bold[:, :n], hops=eeg.hops[:n], stimulus=stimulus, visible=None)
 
 
 def found_in_nothing(
-    runs: Sequence[Run], nets: Mapping[Product, MaskedNet], settings: ExplainSettings, work: Path, seed: int
-) -> int:
-    """How many units a report on uncoupled runs finds."""
-    explainer = Explainer([of_parcels(uncoupled(run, seed)) for run in runs], nets, settings, work)
+    runs: Sequence[Run], nets: Mapping[Product, MaskedNet], settings: ExplainSettings, work: Path
+) -> float:
+    """The share of units that a report on uncoupled runs finds."""
+    explainer = Explainer([of_parcels(run) for run in runs], nets, settings, work)
     explainer.mask(with_checks=False)
-    maps = [each.together.p for side in tested(explainer) for each in side]
-    return int((np.concatenate(false_discovery_rates(maps)) <= settings.level).sum())
+    rates = [false_discovery_rates(each.together, each.least) for side in tested(explainer) for each in side]
+    return float((np.concatenate(rates) <= settings.level).mean())
+
+
+def nothing_to_find(
+    runs: Sequence[Run],
+    nets: Mapping[Product, MaskedNet],
+    settings: ExplainSettings,
+    work: Path,
+    n_reports: int,
+    say: Say,
+) -> Uncoupled:
+    """What so many reports find, each on the EEG of one film and what goes with another.
+
+    Args:
+        runs: of all subjects, all films.
+        nets: by product.
+        settings: how units are masked.
+        work: folder for what is masked.
+        n_reports: how many pairs of films.
+        say: hears how far it is.
+    """
+    by_name = {(run.subject, run.film): run for run in runs}
+    subjects, films = (sorted({name[part] for name in by_name}) for part in (0, 1))
+    shares = []
+    for done, (one, other) in enumerate(itertools.islice(itertools.permutations(films, 2), n_reports)):
+        say(f"where there is nothing to find, {len(subjects)} subjects", done, n_reports)
+        pairs = [uncoupled(by_name[subject, one], by_name[subject, other]) for subject in subjects]
+        shares.append(found_in_nothing(pairs, nets, settings, work / f"{one}-{other}-{len(subjects)}"))
+    return Uncoupled(
+        reports=len(shares), with_findings=sum(share > 0 for share in shares), found=float(np.mean(shares or [0]))
+    )
 
 
 def benchmark(
@@ -192,7 +230,8 @@ def benchmark(
     Raises:
         RunError, ExplainError, RecordingError: see there.
     """
-    runs = simulate_runs(settings, out / RUNS, say)
+    runs = simulate_runs(settings, out / RUNS, [1], say)
+    others = simulate_runs(settings, out / "others", range(2, _FILMS + 1), say)
     masked = masked_runs(out, "parcel")
     explained = explain(masked, nets, models, how, out, command, say)
     of_film, brain = explained.films[runs[0].film], explained.brain
@@ -202,19 +241,18 @@ def benchmark(
         seen = driving(settings, runs[0], hops), judged_hops(runs[0], hops)
         found[f"{product}, timestamps"] = detection(of_film, product, *seen)
         found[f"{product}, parcels"] = detection(brain, product, coupled(runs[0]), np.ones(len(brain.units), bool))
-    wrong = []
-    for seed in range(settings.uncoupled):
-        say("runs in which there is nothing to find", seed, settings.uncoupled)
-        wrong.append(found_in_nothing(runs, nets, how, out / "work" / f"uncoupled-{seed}", seed))
-    n_units = len(nets) * (len(hops) + len(brain.units))
+    every = [*runs, *others]
+    few = [run for run in every if int(run.subject.removeprefix("sub-")) <= _FEW]
+    wrong = {
+        len({run.subject for run in some}): nothing_to_find(some, nets, how, out / "work", settings.uncoupled, say)
+        for some in (every, few)
+    }
     results = BenchmarkResults(
         models=dict(models),
         subjects=settings.subjects,
         film_s=settings.film_s,
         detection=found,
-        uncoupled=settings.uncoupled,
-        uncoupled_with_findings=sum(each > 0 for each in wrong),
-        uncoupled_found=sum(wrong) / max(1, settings.uncoupled * n_units),
+        uncoupled=wrong,
         command=command,
     )
     (out / BENCHMARK).write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -230,11 +268,14 @@ def as_text(results: BenchmarkResults) -> list[str]:
             f"{each.found_wrongly:.1%} of others"
             for name, each in results.detection.items()
         ),
-        f"where there is nothing to find, {results.uncoupled_with_findings} of {results.uncoupled} reports found "
-        f"anything: {results.uncoupled_found:.3%} of all units",
+        *(
+            f"where there is nothing to find, {subjects} subjects: {each.with_findings} of {each.reports} reports "
+            f"found anything, {each.found:.3%} of all units"
+            for subjects, each in results.uncoupled.items()
+        ),
     ]
 
 
-def _simulate(watching: Audience, number: int, folder: Path) -> None:
-    for run in simulated_runs(watching, number, [1]):
+def _simulate(watching: Audience, number: int, film: int, folder: Path) -> None:
+    for run in simulated_runs(watching, number, [film]):
         write_run(folder, run)

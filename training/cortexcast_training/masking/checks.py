@@ -1,7 +1,8 @@
 """What a map of masking must pass before it is believed.
 
 - Deletion and insertion: what is found to matter, masked first, must take away what the net knows sooner than the same
-  number at random; shown first, it must bring it sooner. Petsiuk et al., *BMVC* (2018).
+  number by chance; shown first, it must bring it sooner. Petsiuk et al., *BMVC* (2018). Chance is the same map turned
+  along its units: as smooth as it is, which in itself makes deletion look better than at random.
 - Random weights: the map of a net whose weights mean nothing must not be the map. Adebayo et al., *NeurIPS* (2018).
 """
 
@@ -27,7 +28,7 @@ Told = Callable[[Mask], float]
 """What a net tells of a run, nats a volume, while these units are masked."""
 
 SHARES = np.linspace(0, 1, 11)
-_RANDOM_ORDERS = 19
+_ORDERS = 19
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Curves:
     Attributes:
         deletion: ``(len(SHARES),)``, those that matter most first.
         insertion: likewise, those first that matter least: what the rest tell.
-        random: ``(n_orders, len(SHARES))``, in random orders.
+        random: ``(n_orders, len(SHARES))``, in the order of the same map elsewhere.
     """
 
     deletion: Floats
@@ -46,13 +47,13 @@ class Curves:
 
     @property
     def areas(self) -> tuple[float, float]:
-        """Nats a volume between random orders and deletion, insertion and random: above zero where it is better."""
+        """Nats a volume between orders by chance and deletion, insertion and chance: above zero where it is better."""
         random = self.random.mean(axis=0)
         return _area(random - self.deletion), _area(self.insertion - random)
 
     @property
     def passed(self) -> bool:
-        """Whether deletion falls sooner than in every random order, and insertion brings back sooner than in any."""
+        """Whether deletion falls sooner than in every order by chance, and insertion brings back sooner than in any."""
         areas = np.trapezoid(self.random, SHARES, axis=1)
         return bool(_area(self.deletion) < areas.min() and _area(self.insertion) > areas.max())
 
@@ -84,13 +85,12 @@ def told_by_bold(net: MaskedNet, seen: Seen, judge: Judge, units: Units, instead
     return told
 
 
-def curves(told: Told, importance: Floats, rng: np.random.Generator) -> Curves:
-    """Mask units in the order of their importance, the other way round, and at random.
+def curves(told: Told, importance: Floats) -> Curves:
+    """Mask units in the order of their importance, the other way round, and in that of the same map elsewhere.
 
     Args:
         told: by how many units of which are masked.
         importance: ``(n_units,)``; better of other subjects, since by its own any order is good.
-        rng: draws orders.
     """
     n = len(importance)
     ends = [told(np.zeros(n, bool)), told(np.ones(n, bool))]
@@ -101,8 +101,9 @@ def curves(told: Told, importance: Floats, rng: np.random.Generator) -> Curves:
         return np.array([ends[0], *(told(rank < share * n) for share in SHARES[1:-1]), ends[1]])
 
     most_first = np.argsort(-importance, kind="stable")
-    at_random = [while_masking(rng.permutation(n)) for _ in range(_RANDOM_ORDERS)]
-    return Curves(while_masking(most_first), while_masking(most_first[::-1]), np.array(at_random))
+    shifts = np.linspace(0, n, _ORDERS + 1, endpoint=False)[1:].astype(np.int64)
+    elsewhere = [while_masking(np.argsort(-np.roll(importance, shift), kind="stable")) for shift in shifts]
+    return Curves(while_masking(most_first), while_masking(most_first[::-1]), np.array(elsewhere))
 
 
 def agreement(maps: Sequence[Floats]) -> float | None:

@@ -43,12 +43,22 @@ class Context:
     outlying: Floats
     moved: Floats
 
+    @property
+    def missing(self) -> list[str]:
+        """What nothing is known of."""
+        known = {
+            "what was seen": set(self.labels) - {UNKNOWN},
+            "events": set(self.events) - {UNKNOWN},
+            "movement": np.isfinite(self.moved).any(),
+        }
+        return [name for name, is_known in known.items() if not is_known]
+
 
 def context(side: Side, runs: Sequence[Run]) -> Context:
     """Of the runs of a film."""
     of_bands, outlying = [], []
     for run in runs:
-        here = np.searchsorted(film_hops(run, len(run.power)), side.units)
+        here = np.searchsorted(film_hops(run), side.units)
         power = run.power[here].mean(axis=1, dtype=np.float64)
         # The first hops are of filters that settle.
         full = power[here >= SETTLE_HOPS]
@@ -56,7 +66,11 @@ def context(side: Side, runs: Sequence[Run]) -> Context:
         whole = power.mean(axis=1)
         spread = 1.4826 * np.median(np.abs(whole - np.median(whole)))
         outlying.append(whole - np.median(whole) > _OUTLYING * spread)
-    moved = [run.displacement[_volumes(side, run).clip(0)] > MOVED_MM for run in runs if run.displacement is not None]
+    moved = []
+    for run in runs:
+        if run.displacement is not None:
+            volume = _volumes(side, run)
+            moved.append(np.where(volume >= 0, run.displacement[volume] > MOVED_MM, np.nan))
     return Context(
         _labels(side, runs),
         _events(side, runs),
@@ -85,7 +99,7 @@ def _labels(side: Side, runs: Sequence[Run]) -> list[str]:
 def _events(side: Side, runs: Sequence[Run]) -> list[str]:
     names: defaultdict[int, set[str]] = defaultdict(set)
     for run in runs:
-        since = film_hops(run, len(run.power))
+        since = film_hops(run)
         for hop, name in run.events:
             if 0 <= hop < len(since):
                 names[int(since[hop])].add(" ".join(name.split()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG, STIMULUS
 from cortexcast_training.masking.checks import Curves, curves, told_by_bold, told_by_eeg
 from cortexcast_training.masking.effects import Effects, Judge, Units, mask_bold, mask_eeg
-from cortexcast_training.masking.findings import LEAST_SHIFT_S, shifts
+from cortexcast_training.masking.findings import LEAST_SHIFT_S, Turns, turns
 from cortexcast_training.masking.net import MaskedNet
 from cortexcast_training.masking.operators import OPERATORS, donated, surrogates
 from cortexcast_training.masking.seen import Seen, see
@@ -44,8 +46,10 @@ TARGETS: Mapping[tuple[Product, str], str] = {
 """The modality of a net that is judged where this side is masked."""
 
 
-LEAST_CHANGE = 1e-4
-"""Nats: outputs that change by less are not kept."""
+_SAME_TR_S = 0.01
+
+LEAST_CHANGE, MOST_CHANGED = 1e-4, 20
+"""Of each unit all outputs are kept that change by so many nats, and so many that change most: voxels do little."""
 
 
 class ExplainError(Exception):
@@ -60,7 +64,7 @@ class ExplainSettings(Strict):
     span_s: PositiveFloat = 2.0
     """Of EEG that a timestamp's evidence is the mean of: single hops are too short to tell."""
     level: float = Field(0.05, gt=0, lt=1)
-    """The rate of false discoveries among all that a report finds."""
+    """Of a report finding anything where there is nothing; and the rate of false discoveries in each map."""
     seed: NonNegativeInt = 0
 
 
@@ -101,6 +105,10 @@ class Source:
     share: Singles
     courses: Singles
 
+    def units_of(self, side: str) -> NDArray[np.int64]:
+        """What is masked on a side, by numbers that all runs share: of EEG, hops since the film began."""
+        return self.units if side == BOLD else film_hops(self.run)
+
 
 def of_parcels(run: Run) -> Source:
     """Parcels are masked as they are; those that were not scanned are not."""
@@ -118,7 +126,7 @@ class Explainer:
         work: folder of what was done already.
 
     Raises:
-        ExplainError: there are not two subjects, or nets have other parcels.
+        ExplainError: there are not two subjects, they have nothing in common, or nets have other parcels.
         RunError: a net cannot read a run.
     """
 
@@ -132,13 +140,42 @@ class Explainer:
             raise ExplainError(
                 f"the models have different parcels ({sizes}): give two that were trained on the same runs"
             )
+        if not len(functools.reduce(np.intersect1d, [source.units for source in sources])):
+            raise ExplainError("no part of the brain was scanned in all runs: look at their masks")
         self.sources, self.nets, self.settings, self._work = list(sources), dict(nets), settings, work
         self.seen = {
             (source.run.name, product): see(source.run, net) for source in sources for product, net in nets.items()
         }
-        for (name, _), seen in self.seen.items():
-            if seen.n_volumes * seen.tr_s < 4 * LEAST_SHIFT_S:
-                raise ExplainError(f"{name} has {seen.n_volumes} volumes that count: chance needs a longer run")
+        for film in sorted({source.run.film for source in sources}):
+            self._align(film)
+
+    @property
+    def n_maps(self) -> int:
+        """Of the report: timestamps of each film, and the brain, in each net."""
+        return len(self.nets) * (1 + len({source.run.film for source in self.sources}))
+
+    def _align(self, film: str) -> None:
+        """Keep the volumes that all runs of a film have, so that what they owe to the film turns with all of them.
+
+        Raises:
+            ExplainError: runs have different TRs, or too few volumes to tell chance by.
+        """
+        runs = [source.run for source in self.sources if source.run.film == film]
+        if np.ptp([run.tr_s for run in runs]) > _SAME_TR_S:
+            raise ExplainError(f"runs of {film} have different TRs: explain them apart, or call the films otherwise")
+        for product in self.nets:
+            of_runs = [self.seen[run.name, product] for run in runs]
+            common = functools.reduce(np.intersect1d, [seen.volumes for seen in of_runs])
+            for run, seen in zip(runs, of_runs, strict=True):
+                self.seen[run.name, product] = seen.only(common)
+            n_turns = len(self.turns(film, product).volumes) if len(common) else 0
+            # So many must be possible, or nothing could be rarer than the level.
+            need = math.ceil(self.n_maps / self.settings.level)
+            if n_turns < need:
+                raise ExplainError(
+                    f"runs of {film} have {len(common)} volumes that count in all of them, which can be turned in time "
+                    f"in {n_turns} ways: chance needs {need}, so give longer runs, or more turns"
+                )
 
     def mask(
         self,
@@ -177,6 +214,13 @@ class Explainer:
         of_units = [each for each in self.sources if side == BOLD or each.run.film == source.run.film]
         return [each for each in of_units if each.run.subject != source.run.subject]
 
+    @functools.cached_property
+    def _random_nets(self) -> dict[Product, MaskedNet]:
+        return {
+            product: net.with_random_weights(stream(self.settings.seed, "weights", product))
+            for product, net in self.nets.items()
+        }
+
     def effects(self, run: Run, product: Product, side: str, operator: str) -> Kept:
         """What masking did, once it is done."""
         return Kept(**_known(self._path(run, product, side, operator)))
@@ -184,6 +228,18 @@ class Explainer:
     def curves(self, run: Run, product: Product, side: str, operator: str) -> Curves:
         """Likewise."""
         return Curves(**_known(self._path(run, product, side, operator, of_curves=True)))
+
+    def turns(self, film: str, product: Product) -> Turns:
+        """By how much all runs of a film are turned."""
+        seen = self._seen_of(film, product)
+        return turns(seen.n_volumes, seen.tr_s, self.settings.turns, stream(self.settings.seed, "turns", film))
+
+    def n_volumes(self, film: str, product: Product) -> int:
+        """That count in all runs of a film."""
+        return self._seen_of(film, product).n_volumes
+
+    def _seen_of(self, film: str, product: Product) -> Seen:
+        return next(self.seen[source.run.name, product] for source in self.sources if source.run.film == film)
 
     def _path(self, run: Run, product: str, side: str, operator: str, *, of_curves: bool = False) -> Path:
         return self._work / f"{run.name}_{product}_{side}_{operator}{'_curves' * of_curves}"
@@ -209,21 +265,15 @@ class Explainer:
             _on_units_of(source, each, side, self.effects(each.run, product, side, operator).evidence)
             for each in self.others(source, side)
         ]
-        return curves(told, np.mean(maps, axis=0), stream(self.settings.seed, "orders", source.run.name))
+        return curves(told, np.mean(maps, axis=0))
 
     def _judge(self, source: Source, product: Product, side: str, operator: str) -> tuple[MaskedNet, Judge, Seen]:
         run, net, target = source.run, self.nets[product], TARGETS[product, side]
         if operator == RANDOM:
-            net = net.with_random_weights(stream(self.settings.seed, "weights", product, run.name))
+            net = self._random_nets[product]
         seen = self.seen[run.name, product]
         # The same turns for all runs of a film and all operators: see ``findings``.
-        return net, Judge(net.decoder(target), seen.recorded[target], self._turns(run.film, product)), seen
-
-    def _turns(self, film: str, product: Product) -> NDArray[np.int64]:
-        runs = [self.seen[source.run.name, product] for source in self.sources if source.run.film == film]
-        shortest = min(runs, key=lambda seen: seen.n_volumes)
-        rng = stream(self.settings.seed, "turns", film)
-        return shifts(shortest.n_volumes, shortest.tr_s, self.settings.turns, rng)
+        return net, Judge(net.decoder(target), seen.recorded[target], self.turns(run.film, product).volumes), seen
 
     def _instead_of_eeg(self, source: Source, product: Product, seen: Seen, operator: str) -> list[Singles]:
         rng = stream(self.settings.seed, "instead of EEG", source.run.name, operator)
@@ -237,8 +287,7 @@ class Explainer:
     def _instead_of_bold(self, source: Source, product: Product, operator: str) -> tuple[Units, list[Singles]]:
         rng = stream(self.settings.seed, "instead of BOLD", source.run.name, operator)
         net, seen, parcel = self.nets[product], self.seen[source.run.name, product], source.parcel
-        volumes = np.searchsorted(source.run.hops, seen.hops)
-        courses = source.courses[:, volumes] / net.unit("bold")[parcel, np.newaxis]
+        courses = source.courses[:, seen.volumes] / net.unit("bold")[parcel, np.newaxis]
         units = Units(parcel, source.share, courses.astype(np.float32))
         if operator == "surrogate":
             return units, [each.T for each in surrogates(units.courses.T, rng, _DRAWS[BOLD])]
@@ -258,17 +307,14 @@ class Explainer:
         return [self.seen[other.run.name, product] for other in self.sources if other.run.subject != source.run.subject]
 
 
-def film_hops(run: Run, n_hops: int) -> NDArray[np.int64]:
+def film_hops(run: Run) -> NDArray[np.int64]:
     """Of each hop of a run, how many there were since the film began: since the first volume did."""
-    return np.arange(n_hops) - int(run.hops[0]) + round(run.late_s / HOP_S)
+    return np.arange(len(run.power)) - int(run.hops[0]) + round(run.late_s / HOP_S)
 
 
 def _on_units_of(source: Source, other: Source, side: str, values: Singles) -> Floats:
     """Another run's values on the units of this one; zero where the other has none."""
-    if side == BOLD:
-        own, theirs = source.units, other.units
-    else:
-        own, theirs = (film_hops(each.run, len(each.run.power)) for each in (source, other))
+    own, theirs = source.units_of(side), other.units_of(side)
     found = np.zeros(len(own))
     _, here, there = np.intersect1d(own, theirs, return_indices=True)
     found[here] = values[there]
@@ -279,7 +325,9 @@ def _kept(parts: Iterable[Effects]) -> Kept:
     """Of all units; the outputs of many would not fit into memory."""
     kept, n_units = [], 0
     for part in parts:
-        above = np.argwhere(part.on >= LEAST_CHANGE)
+        nth = max(0, part.on.shape[1] - MOST_CHANGED)
+        most = np.partition(part.on, nth, axis=1)[:, nth : nth + 1] if part.on.size else part.on
+        above = np.argwhere((part.on >= np.minimum(LEAST_CHANGE, most)) & (part.on > 0))
         pairs = (above + np.array([n_units, 0])).astype(np.int32)
         kept.append(Kept(part.evidence, part.chance, part.change, pairs, part.on[tuple(above.T)]))
         n_units += len(part.evidence)

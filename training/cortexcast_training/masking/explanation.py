@@ -30,7 +30,6 @@ from cortexcast_training.eegfmri.eegfmri_preprocessing import RUNS, preprocessed
 from cortexcast_training.eegfmri.parcels import parcel_image, parcels
 from cortexcast_training.eegfmri.run_file import read_runs
 from cortexcast_training.eegfmri.trained_vae import Product
-from cortexcast_training.eegfmri.vae import BOLD
 from cortexcast_training.masking.context import Context, context
 from cortexcast_training.masking.explain import (
     Explainer,
@@ -43,7 +42,7 @@ from cortexcast_training.masking.explain import (
 )
 from cortexcast_training.masking.net import MaskedNet, of_bundle
 from cortexcast_training.masking.report import summary, write_report
-from cortexcast_training.masking.results import Results, Side, sides, units_of
+from cortexcast_training.masking.results import Results, Side, sides
 from cortexcast_training.masking.tables import (
     meaning,
     write_changes,
@@ -106,10 +105,7 @@ def masked_runs(folder: Path, resolution: Resolution) -> Masked:
     if not preprocessed:
         raise ExplainError(f"{folder} has no volumes: voxels need a folder of `cortexcast preprocess eegfmri`")
     image = voxel_image(preprocessed)
-    sources = [of_voxels(run, image, folder) for run in preprocessed]
-    if not len(units_of(sources, BOLD)):
-        raise ExplainError("no voxel near a parcel was scanned in all runs: look at their masks")
-    return Masked(sources, image, resolution)
+    return Masked([of_voxels(run, image, folder) for run in preprocessed], image, resolution)
 
 
 def explain(
@@ -143,7 +139,8 @@ def explain(
             f"cortexcast {version('cortexcast')}",
             *(f"{source.run.name} {_content(source)}" for source in masked.sources),
             masked.resolution,
-            settings.model_dump_json(),
+            # What only judges may change without masking all anew.
+            settings.model_dump_json(exclude={"level", "span_s"}),
         ],
     )
     explainer = Explainer(masked.sources, nets, settings, out / "work")
@@ -164,6 +161,9 @@ def explain(
         ),
         timestamps_in_both=sum(int(side.in_both.sum()) for side, _ in films.values()) if len(nets) > 1 else None,
         regions_in_both=int(brain.in_both.sum()) if len(nets) > 1 else None,
+        volumes={film: min(explainer.n_volumes(film, product) for product in nets) for film in films},
+        turns={film: min(len(explainer.turns(film, product).volumes) for product in nets) for film in films},
+        settings=settings.model_dump_json(),
         command=command,
     )
     lines = summary(results, films, brain)
@@ -209,6 +209,7 @@ def _content(source: Source) -> str:
     """Of a run, and of what is masked of it: another preprocessing under the same name is another run."""
     run, digest = source.run, hashlib.sha256()
     seen = () if run.stimulus is None else (run.stimulus.embedding,)
+    digest.update(repr(run.late_s).encode())
     for array in (run.power, run.bold, run.hops, source.parcel, source.share, source.courses, *seen):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
@@ -219,7 +220,9 @@ def _claim(out: Path, given: Sequence[str]) -> None:
     path, said = out / "work" / "of.txt", "\n".join(given) + "\n"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(said, encoding="utf-8")
+        fresh = path.with_suffix(".new")
+        fresh.write_text(said, encoding="utf-8")
+        fresh.replace(path)
     elif path.read_text(encoding="utf-8") != said:
         raise ExplainError(f"{out} is of other runs, models or settings, see {path}: give another folder")
 
@@ -233,7 +236,7 @@ def _write(
     results: Results,
     lines: Sequence[str],
 ) -> None:
-    title = "Which moments of EEG and which parts of the brain matter"
+    title = f"which moments of EEG and which parts of the brain matter, {results.data}"
     write_json(out / DESCRIPTION, description(title, "derivative", "cortexcast explain"))
     for film, (side, known) in films.items():
         write_timestamps(out / f"task-{film}_timestamps.tsv", side, known)
@@ -243,7 +246,8 @@ def _write(
         write_run(out, each, brain)
     source = masked.sources[0]
     at = np.searchsorted(source.units, brain.units)
-    write_regions(out / "regions.tsv", brain, source.parcel[at], _places(masked, brain))
+    parcel = source.parcel[at]
+    write_regions(out / "regions.tsv", brain, parcel, _places(masked, brain))
     maps = out / "maps"
     maps.mkdir(exist_ok=True)
     images: dict[str, Nifti1Image] = {}
@@ -255,7 +259,7 @@ def _write(
         write_map(path, masked.image, brain.units, z * is_found, f"{meaning('evidence')}; zero where it was not found")
         images[product] = nibabel.load(path)
     runs = [each.run for each in masked.sources]
-    write_report(out / REPORT, title, lines, films, runs, brain, images)
+    write_report(out / REPORT, results, lines, films, runs, brain, parcel, images)
     (out / SUMMARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (out / RESULTS).write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

@@ -1,12 +1,12 @@
-"""Which units matter: more than by chance, whatever stands in the place of what is masked.
+"""Which units matter: more than by chance, whatever stands in the place of what is masked. Two questions, one by one.
 
-Chance is what comes about where EEG and the other modality are turned against each other in time, by 20 s or more. All
-runs of a film are turned alike: what everybody's EEG and everybody's BOLD owe to one film may go together by chance,
-and that chance all subjects share. Evidence is averaged over subjects and scaled by its own spread under chance; then
-all units are alike, and together they tell chance.
+*Does anything?* Chance is what comes about where EEG and the other modality are turned against each other in time, by
+20 s or more. All runs of a film are turned alike: what everybody's EEG and everybody's BOLD owe to one film may go
+together by chance, and that chance all subjects share. The evidence of all units together must be above that of turns.
 
-With subjects enough, a unit must stand out when the signs of subjects' evidence are turned at random, too: then it
-holds of subjects like these who watch these films, else of these recordings alone.
+*What?* With subjects enough, what stands out when the signs of subjects' evidence are turned at random: it holds of
+subjects like these who watch these films. With fewer, what stands out from turns in time: of these recordings alone.
+Scaled by its own spread under chance, each unit is like any other, and together they tell chance.
 
 Sources: Nichols & Holmes, *Hum. Brain Mapp.* 15 (2002), of signs; Tusher et al., *PNAS* 98 (2001), of chance that is
 told by all units together; the conjunction of operators as in Nichols et al., *NeuroImage* 25 (2005): all of them must
@@ -28,12 +28,33 @@ Numbers = NDArray[np.int64]
 
 LEAST_SHIFT_S = 20.0
 LEAST_SUBJECTS = 8
-"""Whose signs are turned: of fewer, one that is unlike the others would hide everything."""
+"""Whose signs are turned: of fewer, one who is unlike the others would hide everything."""
 
 _DRAWS = 255
 """Of turns of several films, and of signs: all of eight subjects. Over all units that is enough."""
 _KEPT = 10
 _SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class Turns:
+    """By how much the runs of a film are turned.
+
+    Attributes:
+        volumes: ``(n_turns,)``, of each, ascending.
+        n_volumes: of each run.
+        least: volumes after which a course has forgotten what it was.
+    """
+
+    volumes: Numbers
+    n_volumes: int
+    least: int
+
+    @property
+    def apart(self) -> NDArray[np.bool_]:
+        """Which are by so much unlike each other that they know nothing of each other, ``(n_turns, n_turns)``."""
+        between = np.abs(self.volumes[:, np.newaxis] - self.volumes)
+        return np.asarray(np.minimum(between, self.n_volumes - between) >= self.least)
 
 
 @dataclass(frozen=True)
@@ -44,18 +65,25 @@ class Effect:
         subject: whose.
         film: that was watched.
         evidence: ``(n_units,)`` in nats.
-        chance: ``(n_shifts, n_units)``.
+        chance: ``(n_turns, n_units)``, that of what was recorded at other times.
+        turns: of them.
     """
 
     subject: str
     film: str
     evidence: Floats
     chance: Floats
+    turns: Turns
 
     @property
     def standardised(self) -> Floats:
         """Evidence in standard deviations of chance, ``(n_units,)``; zero where a unit was never shown."""
         return _standardised(self.evidence, self.chance)
+
+    @property
+    def above_chance(self) -> Floats:
+        """Evidence less its mean by chance, ``(n_units,)`` in nats."""
+        return np.asarray(self.evidence - self.chance.mean(axis=0), np.float64)
 
 
 @dataclass(frozen=True)
@@ -66,21 +94,23 @@ class Found:
         z: ``(n_units,)``, the mean over subjects of evidence, in standard deviations of what it is by chance; zero
             where a unit was never shown.
         p: ``(n_units,)``, of being as high by chance; one where a unit was never shown.
+        p_of_any: of the evidence of all units together being as high where everything is turned in time.
         of_population: whether ``p`` is of subjects like these, and not of these recordings alone.
         elsewhere: ``(n_draws, n_units)``, ``z`` of what was recorded at some other times.
     """
 
     z: Floats
     p: Floats
+    p_of_any: float
     of_population: bool
     elsewhere: Floats
 
 
-def shifts(n_volumes: int, tr_s: float, n: int, rng: np.random.Generator) -> Numbers:
-    """By how many volumes a run is turned, ``n`` times at the most, each another, none below ``LEAST_SHIFT_S``."""
+def turns(n_volumes: int, tr_s: float, n: int, rng: np.random.Generator) -> Turns:
+    """Ways to turn a run, ``n`` at the most, each another, none of less than ``LEAST_SHIFT_S``."""
     least = int(np.ceil(LEAST_SHIFT_S / tr_s))
     possible = np.arange(least, n_volumes - least + 1)
-    return np.sort(rng.permutation(possible)[:n])
+    return Turns(np.sort(rng.permutation(possible)[:n]), n_volumes, least)
 
 
 def smoothed(courses: Floats, n: int) -> Floats:
@@ -103,17 +133,20 @@ def found(blocks: Iterable[Sequence[Effect]], seed: int) -> Found:
     for effects in blocks:
         # Each block's units are drawn for alike.
         rng = np.random.default_rng(seed)
-        of_subjects, chance = _of_subjects(effects), _mean_chance(effects, rng)
+        of_subjects, (chance, apart) = _of_subjects(effects), _mean_chance(effects, rng)
         z.append(_standardised(of_subjects.mean(axis=0), chance))
-        turned.append(_standardised_without_itself(chance))
+        turned.append(_standardised_by_others(chance, apart))
         if len(of_subjects) >= LEAST_SUBJECTS:
             t.append(_t(np.ones((1, len(of_subjects))), of_subjects)[0])
             flipped.append(_t(_signs(len(of_subjects), rng), of_subjects))
-    together = np.concatenate(z)
-    p = _share_above(turned, together)
-    if t:
-        p = np.maximum(p, _share_above(flipped, np.concatenate(t)))
-    return Found(together, p, bool(t), np.concatenate([each[:_KEPT] for each in turned], axis=1))
+    together, at_other_times = np.concatenate(z), np.concatenate(turned, axis=1)
+    return Found(
+        z=together,
+        p=_share_above(flipped, np.concatenate(t)) if t else _share_above([at_other_times], together),
+        p_of_any=float((1 + (at_other_times.sum(axis=1) >= together.sum()).sum()) / (1 + len(at_other_times))),
+        of_population=bool(t),
+        elsewhere=at_other_times[:: max(1, len(at_other_times) // _KEPT)],
+    )
 
 
 def conjunction(of_operators: Sequence[Found]) -> Found:
@@ -121,15 +154,22 @@ def conjunction(of_operators: Sequence[Found]) -> Found:
     return Found(
         np.mean([each.z for each in of_operators], axis=0),
         np.max([each.p for each in of_operators], axis=0),
+        max(each.p_of_any for each in of_operators),
         all(each.of_population for each in of_operators),
         np.mean([each.elsewhere for each in of_operators], axis=0),
     )
 
 
-def false_discovery_rates(of_maps: Sequence[Floats]) -> list[Floats]:
-    """Of each unit's p, the least rate of false discoveries, over all maps together, at which it is found."""
-    rates = stats.false_discovery_control(np.concatenate(of_maps))
-    return np.split(rates, np.cumsum([len(each) for each in of_maps])[:-1])
+def false_discovery_rates(of_map: Found, least: float) -> Floats:
+    """Of each unit of a map, the least rate of false discoveries at which it is found.
+
+    Args:
+        of_map: what was found.
+        least: ``p_of_any`` above which there is nothing to find: all rates are one.
+    """
+    if of_map.p_of_any > least:
+        return np.ones(len(of_map.p))
+    return np.asarray(stats.false_discovery_control(of_map.p), np.float64)
 
 
 def _of_subjects(effects: Sequence[Effect]) -> Floats:
@@ -139,19 +179,21 @@ def _of_subjects(effects: Sequence[Effect]) -> Floats:
     return np.array([own[of == subject].mean(axis=0) for subject in np.unique(of)])
 
 
-def _mean_chance(effects: Sequence[Effect], rng: np.random.Generator) -> Floats:
-    """Likewise of each draw, over all subjects, ``(n_draws, n_units)``."""
-    films = sorted({effect.film for effect in effects})
-    n_turns = [min(len(each.chance) for each in effects if each.film == film) for film in films]
+def _mean_chance(effects: Sequence[Effect], rng: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
+    """Likewise of each draw, over all subjects, ``(n_draws, n_units)``; and which know nothing of each other."""
+    of_films = {effect.film: effect.turns for effect in effects}
+    n_turns = [len(turns.volumes) for turns in of_films.values()]
     # Of one film every turn once, of several so many at random.
-    several = len(films) > 1
-    draws = rng.integers(n_turns, size=(_DRAWS, len(films))) if several else np.arange(n_turns[0])[:, np.newaxis]
+    several = len(of_films) > 1
+    drawn = rng.integers(n_turns, size=(_DRAWS, len(of_films))) if several else np.arange(n_turns[0])[:, np.newaxis]
+    of_film = dict(zip(of_films, drawn.T, strict=True))
+    apart = np.all([turns.apart[np.ix_(of_film[film], of_film[film])] for film, turns in of_films.items()], axis=0)
     n_runs = Counter(effect.subject for effect in effects)
     total: Floats | float = 0.0
     for effect in effects:
-        drawn = effect.chance[draws[:, films.index(effect.film)]]
-        total = total + _standardised(drawn, effect.chance) / n_runs[effect.subject]
-    return np.asarray(total) / len(n_runs)
+        chance = _standardised_by_others(effect.chance, effect.turns.apart)
+        total = total + chance[of_film[effect.film]] / n_runs[effect.subject]
+    return np.asarray(total) / len(n_runs), apart
 
 
 def _standardised(own: Floats, chance: Floats) -> Floats:
@@ -160,13 +202,15 @@ def _standardised(own: Floats, chance: Floats) -> Floats:
     return _ratio(own - chance.mean(axis=0), spread)
 
 
-def _standardised_without_itself(chance: Floats) -> Floats:
-    """Each draw against the mean and spread of all others, as what was found is."""
-    n = len(chance)
-    away = chance - chance.mean(axis=0)
-    mean_of_others = -away / (n - 1)
-    square_of_others = ((n * chance.var(axis=0) - away**2) / (n - 1) - mean_of_others**2) * (n - 1) / (n - 2)
-    return _ratio(away - mean_of_others, np.sqrt(square_of_others.clip(0)))
+def _standardised_by_others(chance: Floats, apart: NDArray[np.bool_]) -> Floats:
+    """Each draw against the mean and spread of those that know nothing of it, as what was found is.
+
+    By a spread that it is part of, or that its neighbours are, a draw would look smaller than it is.
+    """
+    n = apart.sum(axis=1, keepdims=True)
+    mean = apart @ chance / n
+    variance = (apart @ chance**2 / n - mean**2) * n / (n - 1)
+    return _ratio(chance - mean, np.sqrt(variance.clip(0)))
 
 
 def _signs(n: int, rng: np.random.Generator) -> Floats:

@@ -109,7 +109,7 @@ class MaskedNet:
         return Posterior(mean, variance).reshape(*halfway.shape[:-1])
 
     def with_random_weights(self, rng: np.random.Generator) -> MaskedNet:
-        """A net whose weights mean nothing: those of first halves permuted among activations, decoders' among all."""
+        """A net whose weights mean nothing: of first halves permuted over activations, of decoders over both sides."""
         return _Permuted(self._call, self._sizes, rng)
 
     def decoder(self, name: str) -> Decoder:

@@ -19,7 +19,7 @@ from cortexcast_training.eegfmri.runs import HOP_S, Run
 from cortexcast_training.eegfmri.simulator import ELECTRODES
 from cortexcast_training.leadfield import electrode_positions
 from cortexcast_training.masking.checks import SHARES
-from cortexcast_training.masking.context import Context
+from cortexcast_training.masking.context import UNKNOWN, Context
 from cortexcast_training.masking.explain import film_hops
 from cortexcast_training.masking.operators import OPERATORS
 from cortexcast_training.masking.results import Checked, Results, Side
@@ -27,6 +27,7 @@ from cortexcast_training.masking.results import Checked, Results, Side
 Floats = NDArray[np.float64]
 
 _CUTS = (-30, -10, 10, 30, 50)
+_IN_TABLES = 10
 _AS_LABELS = 3
 """Labels that are named as the ones that findings are of most."""
 
@@ -35,15 +36,23 @@ def summary(results: Results, films: Mapping[str, tuple[Side, Context]], brain: 
     """What was found, how sure it is, and what was checked: lines for a terminal, and the page's beginning."""
     kind = "parcels" if results.resolution == "parcel" else "voxels"
     lines = [
-        f"{len(results.runs)} runs of {max(each.subjects for each in results.checked)} subjects, {results.data}; "
+        f"{len(results.runs)} runs of {max(each.subjects for each in results.checked)} subjects, "
+        f"{results.data.upper() if results.data == 'simulated' else results.data}; "
         + ", ".join(f"{product}: {model}" for product, model in results.models.items()),
-        f"Of all that this report finds, {results.level:.0%} or less is there by chance, as far as chance can tell.",
+        f"Where there is nothing, {1 - results.level:.0%} of reports find nothing; of what a map finds, "
+        f"{results.level:.0%} is there by chance on average.",
+        "What EEG and BOLD both owe to the film counts, too: nothing here tells that from what they owe to each other.",
     ]
     for each in results.checked:
         where = f"timestamps of {each.film}" if each.side == "eeg" else kind
-        holds = "subjects like these" if each.of_population else "these recordings alone"
-        lines.append(f"{each.product}: {each.found} of {each.units} {where} matter; it holds of {holds}")
+        holds = "of subjects like these" if each.of_population else "of these recordings alone"
+        lines.append(
+            f"{each.product}: {each.found} of {each.units} {where} matter, {holds} (that any does: p = {each.p_of_any:.3g})"
+        )
         lines.append(f"  checked: {_checks(each)}")
+    for film, (_, known) in films.items():
+        if missing := known.missing:
+            lines.append(f"Nothing is known of {', '.join(missing)} during {film}.")
     lines += [f"  {line}" for line in _where(films, brain)] if len(results.models) > 1 else []
     lines.append(
         f"In both models: {results.timestamps_in_both} timestamps, {results.regions_in_both} {kind}"
@@ -55,30 +64,33 @@ def summary(results: Results, films: Mapping[str, tuple[Side, Context]], brain: 
 
 def write_report(
     path: Path,
-    title: str,
+    results: Results,
     lines: Sequence[str],
     films: Mapping[str, tuple[Side, Context]],
     runs: Sequence[Run],
     brain: Side,
+    parcel: NDArray[np.int64],
     images: Mapping[str, Nifti1Image],
 ) -> None:
     """Write the page.
 
     Args:
         path: of the page; what is there is replaced.
-        title: of the page.
+        results: in numbers.
         lines: of ``summary``.
         films: timestamps, and what is known of them.
         runs: of all films.
         brain: parcels or voxels.
+        parcel: ``(n,)``, that each of these belongs to.
         images: evidence in the brain by product, zero where nothing was found.
     """
-    report = mne.Report(title=title, verbose="error")
-    report.add_html(
-        "<pre style='white-space: pre-wrap'>" + "\n".join(escape(line) for line in lines) + "</pre>", "What was found"
-    )
+    of_what = f", {results.data.upper()}" if results.data == "simulated" else ""
+    report = mne.Report(title=f"Which moments of EEG and which parts of the brain matter{of_what}", verbose="error")
+    report.add_html(_lines(lines), "What was found")
     for film, (side, known) in films.items():
         report.add_figure(_timeline(side, known), f"Timestamps of {film}", caption="Evidence over time; found: shaded")
+        names = {"s": [f"{hop * HOP_S:.2f}" for hop in side.units], "seen": known.labels, "event": known.events}
+        report.add_html(_strongest(side, names), f"Timestamps of {film} that matter most")
         if len(side.maps) > 1 and side.in_both.any():
             some = [run for run in runs if run.film == film]
             report.add_figure(
@@ -88,15 +100,22 @@ def write_report(
         caption = "Evidence, standard deviations of chance, where it was found"
         if np.asarray(image.dataobj).any():
             report.add_figure(_brain(image), f"Brain, {product}", caption=caption)
+    known_parcels = parcels()
+    names = {
+        "number": [str(unit) for unit in brain.units],
+        "parcel": [known_parcels.names[own] for own in parcel],
+        "area": [known_parcels.regions[own] for own in parcel],
+    }
+    report.add_html(_strongest(brain, names), "Parts of the brain that matter most")
     for name, side in (*((film, side) for film, (side, _) in films.items()), ("brain", brain)):
         report.add_figure(_curves(side), f"Deletion and insertion, {name}", caption="In the order of others' evidence")
-    report.add_html(
-        _table(
-            [each.checked for side in (*(side for side, _ in films.values()), brain) for each in side.maps.values()]
-        ),
-        "Checks",
-    )
+    report.add_html(_checked_table(results.checked), "Checks")
+    report.add_html(_lines([results.command, results.settings, *results.runs]), "How it was made")
     report.save(path, open_browser=False, overwrite=True, verbose="error")
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "<pre style='white-space: pre-wrap'>" + "\n".join(escape(line) for line in lines) + "</pre>"
 
 
 def _where(films: Mapping[str, tuple[Side, Context]], brain: Side) -> list[str]:
@@ -104,8 +123,11 @@ def _where(films: Mapping[str, tuple[Side, Context]], brain: Side) -> list[str]:
     for film, (side, known) in films.items():
         labels = np.array(known.labels)[side.in_both]
         if len(labels):
+            every = np.array(known.labels)
             names, counts = np.unique(labels, return_counts=True)
-            most = ", ".join(f"{names[at]} ({counts[at]})" for at in np.argsort(-counts)[:_AS_LABELS])
+            most = ", ".join(
+                f"{names[at]} ({counts[at]} of {(every == names[at]).sum()})" for at in np.argsort(-counts)[:_AS_LABELS]
+            )
             lines.append(
                 f"in both, {film}: most of them show {most}; {known.outlying[side.in_both].mean():.0%} outlying"
             )
@@ -118,11 +140,13 @@ def _where(films: Mapping[str, tuple[Side, Context]], brain: Side) -> list[str]:
 
 def _checks(each: Checked) -> str:
     passed = sum(curves.passed for curves in each.deletion.values())
-    return (
-        f"operators agree by r = {_number(each.agreement)} at least ({_number(each.agreement_by_chance)} by chance); "
-        f"with {passed} of {len(OPERATORS)} operators the "
-        f"order that others tell beats all random ones; with random weights r = {_number(each.random_weights_r)} and "
-        f"{each.random_weights_found} found"
+    of_order = f"with {passed} of {len(OPERATORS)} operators the order that others tell beats all by chance"
+    return "; ".join(
+        [
+            f"operators agree by r = {_number(each.agreement)} ({_number(each.agreement_by_chance)} by chance)",
+            of_order if each.deletion else "nobody else has the same units, to tell an order by",
+            f"with random weights r = {_number(each.random_weights_r)} and {each.random_weights_found} found",
+        ]
     )
 
 
@@ -131,17 +155,28 @@ def _number(value: float | None) -> str:
 
 
 def _timeline(side: Side, known: Context) -> Figure:
-    figure = Figure(figsize=(12, 2.2 * (len(side.maps) + 1)), layout="constrained")
-    *rows, bands = figure.subplots(len(side.maps) + 1, sharex=True)
+    figure = Figure(figsize=(12, 2.2 * (len(side.maps) + 1) + 1), layout="constrained")
+    heights = [*[2.2] * len(side.maps), 0.7, 2.2]
+    *rows, seen, bands = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     times = side.units * HOP_S
     for axes, (product, each) in zip(rows, side.maps.items(), strict=True):
         axes.plot(times, each.z, color="black", lw=0.7)
         axes.fill_between(times, *axes.get_ylim(), where=each.found, color="tab:orange", alpha=0.4, lw=0)
         axes.set_ylabel(f"{product}, SD")
         axes.margins(x=0)
+    span = float(times[0]), float(times[-1])
+    _, codes = np.unique(known.labels, return_inverse=True)
+    seen.imshow(codes[np.newaxis], aspect="auto", cmap="tab20", interpolation="nearest", extent=(*span, 0, 1))
+    for name, there, colour in (
+        ("event", np.array(known.events) != UNKNOWN, "black"),
+        ("moved or outlying", (known.moved > 0) | (known.outlying > 0), "red"),
+    ):
+        seen.plot(times[there], np.full(there.sum(), 1.2), "|", color=colour, label=name, clip_on=False)
+    seen.set(yticks=(), ylabel="seen")
+    seen.legend(loc="lower right", bbox_to_anchor=(1, 1.1), ncols=2, fontsize=7, frameon=False)
     bands.imshow(
         known.power.T, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-2, vmax=2,
-        extent=(float(times[0]), float(times[-1]), -0.5, len(BANDS) - 0.5),
+        extent=(*span, -0.5, len(BANDS) - 0.5),
     )  # fmt: skip
     bands.set(yticks=range(len(BANDS)), yticklabels=list(BANDS), xlabel="time since the film began, s")
     return figure
@@ -162,7 +197,7 @@ def _topographies(side: Side, runs: Sequence[Run]) -> Figure:
 
 def _difference(side: Side, run: Run) -> Floats:
     """Of log power between timestamps found in both nets and all others, ``(n_electrodes, n_bands)``, in its SD."""
-    power = run.power[np.searchsorted(film_hops(run, len(run.power)), side.units)]
+    power = run.power[np.searchsorted(film_hops(run), side.units)]
     found = side.in_both
     return np.asarray((power[found].mean(axis=0) - power[~found].mean(axis=0)) / power.std(axis=0), np.float64)
 
@@ -189,30 +224,21 @@ def _curves(side: Side) -> Figure:
             for name, colour in (("deletion", "tab:red"), ("insertion", "tab:blue"), ("random", "grey")):
                 axes.plot(SHARES, vars(curves)[name].T, color=colour, lw=0.5 if name == "random" else 1.5)
         row[0].set_ylabel("told, nats a volume")
-    figure.suptitle("red: deletion; blue: insertion; grey: random orders", fontsize=9)
+    figure.suptitle("red: deletion; blue: insertion; grey: orders by chance", fontsize=9)
     grid[-1, 1].set_xlabel("share of units that are masked")
     return figure
 
 
-def _table(checked: Sequence[Checked]) -> str:
-    head = [
-        "model",
-        "masked",
-        "units",
-        "found",
-        "holds of",
-        "operators agree, r",
-        "by chance",
-        "of found",
-        "random weights, r",
-        "found",
-    ]
+def _checked_table(checked: Sequence[Checked]) -> str:
+    head = ["model", "masked", "units", "found", "p that any matters", "holds of", "operators agree, r", "by chance"]
+    head += ["of found", "random weights, r", "found"]
     rows = [
         [
             each.product,
             each.film or "brain",
             str(each.units),
             str(each.found),
+            f"{each.p_of_any:.3g}",
             "population" if each.of_population else "these recordings",
             _number(each.agreement),
             _number(each.agreement_by_chance),
@@ -222,6 +248,27 @@ def _table(checked: Sequence[Checked]) -> str:
         ]
         for each in checked
     ]
+    return _table(head, rows)
+
+
+def _strongest(side: Side, names: Mapping[str, Sequence[str]]) -> str:
+    """Those that matter most, of all that any net finds."""
+    mean = np.mean([each.z for each in side.maps.values()], axis=0)
+    found = np.any([each.found for each in side.maps.values()], axis=0)
+    most = [at for at in np.argsort(-mean) if found[at]][:_IN_TABLES]
+    rows = [
+        [
+            *(values[at] for values in names.values()),
+            *(f"{each.z[at]:.2f} (q = {each.q[at]:.3g})" for each in side.maps.values()),
+            *(["yes" if side.in_both[at] else "no"] if len(side.maps) > 1 else []),
+        ]
+        for at in most
+    ]
+    both = ["found in both"] if len(side.maps) > 1 else []
+    return _table([*names, *(f"evidence of {product}, SD" for product in side.maps), *both], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    heads = "".join(f"<th>{cell}</th>" for cell in head)
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     return f"<table class='table'><tr>{heads}</tr>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from cortexcast_training.eegfmri.runs import HOP_S
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG
 from cortexcast_training.masking.checks import Curves, agreement, rank_correlation
-from cortexcast_training.masking.explain import RANDOM, Explainer, Kept, Source, film_hops
+from cortexcast_training.masking.explain import RANDOM, Explainer, Kept, Source
 from cortexcast_training.masking.findings import Effect, Found, conjunction, false_discovery_rates, found, smoothed
 from cortexcast_training.masking.operators import OPERATORS, Operator
 
@@ -29,14 +30,14 @@ _AT_ONCE = 2000
 
 
 class Deletion(Strict):
-    """Of masking, or showing, units in the order of what mattered to others, against random orders."""
+    """Of masking, or showing, units in the order of what mattered to others, against orders by chance."""
 
     deletion: float
     """By how much less is told while ever more is masked,"""
     insertion: float
     """and by how much more while ever more is shown; mean over shares, in nats a volume."""
     passed: bool
-    """Whether both are better than in every random order."""
+    """Whether both are better than in every order by chance."""
 
 
 class Checked(Strict):
@@ -49,6 +50,8 @@ class Checked(Strict):
     subjects: int
     units: int
     found: int
+    p_of_any: float
+    """Of all evidence together being as high where everything is turned in time."""
     of_population: bool
     """Whether that holds of subjects like these, and not of these recordings alone."""
     agreement: float | None
@@ -72,12 +75,17 @@ class Results(Strict):
     """Name, version and digest of each."""
     runs: tuple[str, ...] = Field(strict=False)
     level: float
-    """The rate of false discoveries among all that is found."""
+    """Of finding anything where there is nothing; and the rate of false discoveries in each map."""
     resolution: Literal["parcel", "voxel"]
     checked: tuple[Checked, ...] = Field(strict=False)
     timestamps_in_both: int | None
     """Found in both nets; None of one net alone."""
     regions_in_both: int | None
+    volumes: dict[str, int]
+    """By film, those that count in all of its runs,"""
+    turns: dict[str, int]
+    """and ways that they are turned in time."""
+    settings: str
     command: str
 
 
@@ -88,10 +96,12 @@ class Map:
     Attributes:
         z: ``(n_units,)``, evidence in standard deviations of chance, mean over operators and subjects.
         p: ``(n_units,)``, the greatest of the operators'.
-        q: ``(n_units,)``, the least rate of false discoveries in the whole report at which each is found.
+        q: ``(n_units,)``, the least rate of false discoveries in this map at which each is found.
         found: ``(n_units,)``.
         change: ``(n_units,)`` in nats, the mean over runs.
         of_runs: by name, ``(n_units,)``: evidence in standard deviations of the run's own chance, mean over operators.
+        nats: ``(n_units,)``, evidence above chance, a volume, mean over runs and operators.
+        nats_sd: ``(n_units,)``, its standard deviation over runs.
         curves: by operator, the mean over runs.
         checked: what is said of it.
     """
@@ -102,6 +112,8 @@ class Map:
     found: Mask
     change: Floats
     of_runs: Mapping[str, Floats]
+    nats: Floats
+    nats_sd: Floats
     curves: Mapping[str, Curves]
     checked: Checked
 
@@ -114,16 +126,15 @@ class Side:
         film: whose timestamps; None of parts of the brain.
         units: ``(n_units,)``: hops since the film began, or numbers of parcels or voxels.
         maps: by product.
+        q_in_both: ``(n_units,)``, the least rate of false discoveries at which each is found in every net.
+        in_both: ``(n_units,)``, those that are.
     """
 
     film: str | None
     units: Numbers
     maps: Mapping[Product, Map]
-
-    @property
-    def in_both(self) -> Mask:
-        """Units found in every net."""
-        return np.asarray(np.all([each.found for each in self.maps.values()], axis=0))
+    q_in_both: Floats
+    in_both: Mask
 
 
 @dataclass(frozen=True)
@@ -165,28 +176,33 @@ class Tested:
         """What one finds."""
         return found(self._blocks(operator), self.explainer.settings.seed)
 
-    def map(self, q: Floats, q_of_random: Floats, limit: float) -> Map:
-        """What is said of it.
+    @property
+    def least(self) -> float:
+        """The level of one map: all of the report share it."""
+        return self.explainer.settings.level / self.explainer.n_maps
 
-        Args:
-            q: of each unit.
-            q_of_random: likewise with random weights.
-            limit: the greatest p of anything that the report finds.
-        """
+    def map(self) -> Map:
+        """What is said of it."""
         level = self.explainer.settings.level
+        q = false_discovery_rates(self.together, self.least)
         is_found = q <= level
+        limit = self.together.p[is_found].max(initial=0)
         by_each = np.array([each.p <= limit for each in self.of_operator.values()])
         curves = {each: mean for each in map(str, OPERATORS) if (mean := self._mean_curves(each)) is not None}
         changes = [self._pick(source, self._effects(source, "token").change) for source in self.sources]
         at_other_times = zip(*(each.elsewhere for each in self.of_operator.values()), strict=True)
         by_chance = [agreement(maps) for maps in at_other_times]
+        of_random = false_discovery_rates(self.randomised, self.least)
+        of_runs, nats = self._of_runs()
         return Map(
             z=self.together.z,
             p=self.together.p,
             q=q,
             found=is_found,
             change=np.mean(changes, axis=0),
-            of_runs=self._of_runs(),
+            of_runs=dict(zip((source.run.name for source in self.sources), of_runs, strict=True)),
+            nats=nats.mean(axis=0),
+            nats_sd=nats.std(axis=0, ddof=1) if len(nats) > 1 else np.zeros(len(self.units)),
             curves=curves,
             checked=Checked(
                 product=self.product,
@@ -195,6 +211,7 @@ class Tested:
                 subjects=len({source.run.subject for source in self.sources}),
                 units=len(self.units),
                 found=int(is_found.sum()),
+                p_of_any=self.together.p_of_any,
                 of_population=self.together.of_population,
                 agreement=agreement([each.z for each in self.of_operator.values()]),
                 agreement_by_chance=None if None in by_chance else float(np.mean([each or 0.0 for each in by_chance])),
@@ -204,7 +221,7 @@ class Tested:
                     for operator, each in curves.items()
                 },
                 random_weights_r=rank_correlation(self.of_operator["token"].z, self.randomised.z),
-                random_weights_found=int((q_of_random <= level).sum()),
+                random_weights_found=int((of_random <= level).sum()),
             ),
         )
 
@@ -225,20 +242,24 @@ class Tested:
                 if self.side == EEG:
                     span = max(1, round(self.explainer.settings.span_s / HOP_S))
                     evidence, chance = smoothed(evidence, span), smoothed(chance, span)
-                block.append(Effect(source.run.subject, source.run.film, evidence, chance))
+                turns = self.explainer.turns(source.run.film, self.product)
+                block.append(Effect(source.run.subject, source.run.film, evidence, chance, turns))
             yield block
 
-    def _of_runs(self) -> dict[str, Floats]:
+    def _of_runs(self) -> tuple[Floats, Floats]:
+        """Evidence in each run, mean over operators: in standard deviations, and in nats a volume, above chance."""
         of_operators = []
         for operator in OPERATORS:
-            blocks = [[each.standardised for each in block] for block in self._blocks(operator)]
-            of_operators.append([np.concatenate(of_run) for of_run in zip(*blocks, strict=True)])
-        return dict(zip((source.run.name for source in self.sources), np.mean(of_operators, axis=0), strict=True))
+            blocks = [[(each.standardised, each.above_chance) for each in block] for block in self._blocks(operator)]
+            of_operators.append(np.concatenate([np.array(block) for block in blocks], axis=2))
+        z, nats = np.mean(of_operators, axis=0).transpose(1, 0, 2)
+        n_volumes = [self.explainer.n_volumes(source.run.film, self.product) for source in self.sources]
+        return z, nats / np.array(n_volumes)[:, np.newaxis]
 
     def _pick(self, source: Source, values: NDArray[np.float32], some: slice = slice(None)) -> Floats:
         """Of these units, the last axis of ``values``."""
-        own = source.units if self.side == BOLD else film_hops(source.run, len(source.run.power))
-        return np.asarray(values[..., np.searchsorted(own, self.units[some])], np.float64)
+        at = np.searchsorted(source.units_of(self.side), self.units[some])
+        return np.asarray(values[..., at], np.float64)
 
     def _mean_curves(self, operator: str) -> Curves | None:
         """Over runs."""
@@ -264,23 +285,19 @@ def tested(explainer: Explainer) -> list[list[Tested]]:
 
 
 def sides(explainer: Explainer) -> list[Side]:
-    """What matters, of every film's timestamps, then of parts of the brain; at one rate over all of them."""
-    maps = tested(explainer)
-    every = [each for of_side in maps for each in of_side]
-    rates = false_discovery_rates([each.together.p for each in every])
-    of_random = false_discovery_rates([each.randomised.p for each in every])
-    level = explainer.settings.level
-    limit = max(float(each.together.p[q <= level].max(initial=0)) for each, q in zip(every, rates, strict=True))
-    judged = iter([each.map(q, other, limit) for each, q, other in zip(every, rates, of_random, strict=True)])
-    return [
-        Side(of_side[0].film, of_side[0].units, {each.product: next(judged) for each in of_side}) for of_side in maps
-    ]
+    """What matters, of every film's timestamps, then of parts of the brain."""
+    judged = []
+    for of_side in tested(explainer):
+        maps = {each.product: each.map() for each in of_side}
+        # What is in both is in each, and at that rate among all that is in both.
+        together = conjunction([each.together for each in of_side])
+        q = false_discovery_rates(together, of_side[0].least)
+        level = explainer.settings.level
+        in_both = np.all([each.found for each in maps.values()], axis=0) & (q <= level)
+        judged.append(Side(of_side[0].film, of_side[0].units, maps, q, in_both))
+    return judged
 
 
 def units_of(sources: Sequence[Source], side: str) -> Numbers:
     """Those that all runs have: hops since the film began, or parts of the brain."""
-    of_runs = [source.units if side == BOLD else film_hops(source.run, len(source.run.power)) for source in sources]
-    units = of_runs[0]
-    for others in of_runs[1:]:
-        units = np.intersect1d(units, others)
-    return units
+    return functools.reduce(np.intersect1d, [source.units_of(side) for source in sources])

@@ -28,12 +28,14 @@ class Seen:
 
     Attributes:
         power: ``(n_hops, n_features)``, against the wearer's mean so far.
-        hops: ``(n,)``, the hop that ends when each volume is taken.
+        volumes: ``(n,)``, those volumes of the run.
+        hops: ``(n,)``, the hop that ends when each is taken.
         tr_s: from volume to volume.
         recorded: by modality, ``(n, n_outputs)`` of each volume: EEG of its last 20 s, bin by bin; NaN where unknown.
     """
 
     power: Singles
+    volumes: Numbers
     hops: Numbers
     tr_s: float
     recorded: Mapping[str, Singles]
@@ -42,6 +44,12 @@ class Seen:
     def n_volumes(self) -> int:
         """That count."""
         return len(self.hops)
+
+    def only(self, volumes: Numbers) -> Seen:
+        """The same run at these of its volumes alone."""
+        kept = np.isin(self.volumes, volumes)
+        recorded = {name: values[kept] for name, values in self.recorded.items()}
+        return replace(self, volumes=self.volumes[kept], hops=self.hops[kept], recorded=recorded)
 
     def windows(self, courses: Singles) -> Singles:
         """Of courses ``(n_hops, n)`` each volume's last hops: ``(n_volumes, N_HOPS, n)``; zero before the first."""
@@ -71,7 +79,7 @@ def see(run: Run, net: MaskedNet) -> Seen:
             raise RunError(f"{run.name} has {has} {what}, the model {wanted}: it is of another model's data")
     volumes = settled(run, with_stimulus=net.knows_stimulus)
     power = np.asarray(power / net.unit("power"), np.float32)
-    found = Seen(power, run.hops[volumes], run.tr_s, {})
+    found = Seen(power, volumes, run.hops[volumes], run.tr_s, {})
     windows = found.windows(power)
     recorded = {
         EEG: windows.reshape(len(volumes), N_BINS, HOPS_PER_BIN, -1).mean(axis=2).reshape(len(volumes), -1),

@@ -18,7 +18,7 @@ from cortexcast_training.eegfmri.runs import HOP_S
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG, STIMULUS
 from cortexcast_training.masking.context import MOVED_MM, UNKNOWN, Context
-from cortexcast_training.masking.explain import LEAST_CHANGE, TARGETS, Explainer, Source, film_hops
+from cortexcast_training.masking.explain import LEAST_CHANGE, MOST_CHANGED, TARGETS, Explainer, Source
 from cortexcast_training.masking.results import Side
 from cortexcast_training.simulated_dataset import write_json, write_table
 
@@ -39,17 +39,21 @@ _MEANINGS: Mapping[str, str] = {
     "y": "MNI coordinate in mm",
     "z": "MNI coordinate in mm",
     "dimension": "of the space of what is seen, from one on",
-    "change": "divergence of the prediction without the masked unit from that with it, in nats, mean over runs; "
-    f"what is below {LEAST_CHANGE} in a run counts as nothing",
+    "change": "divergence of the prediction while the unit shows the token from that while it shows itself, in nats, "
+    f"mean over these runs; listed are the {MOST_CHANGED} that a unit changes most, and all from {LEAST_CHANGE} on",
+    "runs": "in how many runs it is listed",
+    "q_in_both": "least rate of false discoveries, among all that both nets find, at which the unit is found",
     "found_in_both": "whether both nets find it",
     **{f"power_{band.replace(' ', '_')}": f"{band} power, mean over electrodes and runs, in SD" for band in BANDS},
 }
 _OF_PRODUCT = {
     "evidence": "how much likelier the unit makes what was recorded, in standard deviations of chance",
+    "nats": "evidence above chance in nats a volume, mean over runs and operators",
+    "nats_sd": "its standard deviation over runs",
     "p": "probability of being as high by chance, the greatest of three operators'",
-    "q": "least rate of false discoveries, over all that the report finds, at which the unit is found",
+    "q": "least rate of false discoveries in this map at which the unit is found",
     "found": "whether q is within the level of the report",
-    "change": "how far predictions move when the unit is masked, in nats, mean over runs",
+    "change": "how far predictions move when the unit shows the token, in nats, mean over runs",
 }
 
 
@@ -131,17 +135,18 @@ def _changes(
     explainer: Explainer, film: str, product: Product, side: str, target: str, units: NDArray[np.int64]
 ) -> tuple[list[str], Iterator[list[str]]]:
     sources = [source for source in explainer.sources if source.run.film == film]
-    of_runs = []
+    total: pd.DataFrame | None = None
     for source in sources:
         kept = explainer.effects(source.run, product, side, "token")
         unit, output = kept.pairs.T
-        times = film_hops(source.run, len(source.run.power))
         scanned = np.flatnonzero(np.isfinite(source.run.bold).all(axis=1))
-        outputs = {BOLD: scanned, EEG: times, STIMULUS: 1 + np.arange(output.max(initial=0) + 1)}[target]
-        masked = times if side == EEG else source.units
-        of_runs.append(pd.DataFrame({"unit": masked[unit], "output": outputs[output], "change": kept.by}))
-    changes = pd.concat(of_runs)
-    total = changes[changes["unit"].isin(units)].groupby(["unit", "output"])["change"].sum() / len(sources)
+        outputs = {BOLD: scanned, EEG: source.units_of(EEG), STIMULUS: 1 + np.arange(output.max(initial=0) + 1)}[target]
+        pairs = pd.MultiIndex.from_arrays([source.units_of(side)[unit], outputs[output]])
+        # One run after the other: all at once would not fit into memory.
+        of_run = pd.DataFrame({"change": kept.by.astype(np.float64), "runs": 1.0}, index=pairs)
+        total = of_run if total is None else total.add(of_run, fill_value=0.0)
+    assert total is not None
+    total = total[total.index.get_level_values(0).isin(units)]
     of_unit = "film_s" if side == EEG else "region"
     of_output = {BOLD: "parcel", EEG: "film_s", STIMULUS: "dimension"}[target]
     name: Mapping[str, Callable[[int], str]] = {
@@ -150,9 +155,11 @@ def _changes(
         "region": str,
         "dimension": str,
     }
-    return [of_unit, of_output, "change"], (
-        [name[of_unit](unit), name[of_output](output), f"{change:.3g}"]
-        for (unit, output), change in zip(total.index.tolist(), total.tolist(), strict=True)
+    return [of_unit, of_output, "change", "runs"], (
+        [name[of_unit](unit), name[of_output](output), f"{change / runs:.3g}", f"{runs:.0f}"]
+        for (unit, output), change, runs in zip(
+            total.index.tolist(), total["change"].tolist(), total["runs"].tolist(), strict=True
+        )
     )
 
 
@@ -162,17 +169,17 @@ def meaning(what: str) -> str:
 
 
 def _columns(side: Side) -> list[str]:
-    both = ["found_in_both"] if len(side.maps) > 1 else []
+    both = ["q_in_both", "found_in_both"] if len(side.maps) > 1 else []
     return [f"{column}_{product}" for product in side.maps for column in _OF_PRODUCT] + both
 
 
 def _values(side: Side) -> Iterator[list[str]]:
-    for number, both in enumerate(side.in_both):
+    for number, (q, both) in enumerate(zip(side.q_in_both, side.in_both, strict=True)):
         row: list[str] = []
         for each in side.maps.values():
-            row += [f"{values[number]:.4g}" for values in (each.z, each.p, each.q)]
+            row += [f"{values[number]:.4g}" for values in (each.z, each.nats, each.nats_sd, each.p, each.q)]
             row += [_yes(each.found[number]), f"{each.change[number]:.4g}"]
-        yield [*row, _yes(both)] if len(side.maps) > 1 else row
+        yield [*row, f"{q:.4g}", _yes(both)] if len(side.maps) > 1 else row
 
 
 def _yes(value: np.bool_) -> str:

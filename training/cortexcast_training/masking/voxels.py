@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
@@ -26,9 +27,12 @@ def voxel_image(runs: Sequence[PreprocessedRun]) -> Nifti1Image:
     """The number of each voxel of grey matter near a parcel that any run has, from one on.
 
     Raises:
-        ExplainError: runs have different voxels.
+        ExplainError: runs have different voxels, or a mask cannot be read.
     """
-    first, *others = (nibabel.load(run.mask) for run in runs)
+    try:
+        first, *others = (nibabel.load(run.mask) for run in runs)
+    except (OSError, ImageFileError) as error:
+        raise ExplainError(f"a mask cannot be read ({error}): preprocess that run anew") from None
     scanned = np.asarray(first.dataobj) > 0
     for mask in others:
         if mask.shape != first.shape or not np.allclose(mask.affine, first.affine, atol=1e-3):
@@ -47,12 +51,18 @@ def of_voxels(run: PreprocessedRun, image: Nifti1Image, folder: Path) -> Source:
         run: as it was preprocessed.
         image: of ``voxel_image``.
         folder: that the run is in.
+
+    Raises:
+        RunError, ExplainError: a file of it cannot be read.
     """
-    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    how = EegFmriSettings.model_validate({name: settings[name] for name in EegFmriSettings.model_fields})
     known, numbers = run.run(), np.asarray(image.dataobj)
-    there = (numbers > 0) & (np.asarray(nibabel.load(run.mask).dataobj) > 0)
-    units = voxels(nibabel.load(run.bold), there, run.nuisance(), known.tr_s, how.bold.nuisance.longest_period_s)
+    try:
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        how = EegFmriSettings.model_validate({name: settings[name] for name in EegFmriSettings.model_fields})
+        there = (numbers > 0) & (np.asarray(nibabel.load(run.mask).dataobj) > 0)
+        units = voxels(nibabel.load(run.bold), there, run.nuisance(), known.tr_s, how.bold.nuisance.longest_period_s)
+    except (OSError, ValueError, KeyError, EOFError, ImageFileError) as error:
+        raise ExplainError(f"{run.bold.parent} or settings.json is damaged ({error}): preprocess it anew") from None
     return Source(known, numbers[there].astype(np.int64) - 1, units.parcel, units.share, units.courses)
 
 
