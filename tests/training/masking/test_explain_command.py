@@ -107,6 +107,8 @@ def test_maps_load_in_nilearn_and_hold_what_tables_hold(explained: Path) -> None
     evidence = load_img(str(explained / "maps" / "space-MNI152_model-fmri_stat-evidence_statmap.nii.gz"))
     values = np.unique(np.asarray(evidence.dataobj))
     np.testing.assert_allclose(values[values != 0], np.sort(regions["evidence_fmri"]), rtol=2e-3, atol=1e-3)
+    numbers = np.asarray(nibabel.load(explained / "maps" / "space-MNI152_desc-regions_dseg.nii.gz").dataobj)
+    assert sorted(np.unique(numbers[numbers > 0]) - 1) == sorted(regions["region"])
     found = np.asarray(nibabel.load(explained / "maps" / "space-MNI152_model-fmri_stat-found_statmap.nii.gz").dataobj)
     assert set(np.unique(found)) <= {0.0, 1.0}
 
@@ -251,5 +253,6 @@ def test_a_folder_of_other_runs_is_refused(folder: Path, explained: Path, capsys
     assert "is of other runs, models or settings" in capsys.readouterr().err
     assert main(["explain", str(folder / "nothing"), "--summary"]) == 1
     assert "holds no results: explain something into it first" in capsys.readouterr().err
-    assert main(["explain", str(folder / "nothing"), "--benchmark", "--resolution", "voxel"]) == 1
-    assert "simulated runs have parcels alone: leave --resolution out" in capsys.readouterr().err
+    for instead in ("--benchmark", "--timing"):
+        assert main(["explain", str(folder / "nothing"), instead, "--resolution", "voxel"]) == 1
+        assert "only recorded runs have voxels to choose: leave --resolution out" in capsys.readouterr().err

@@ -49,8 +49,8 @@ def main(args: argparse.Namespace) -> int:
         print(read_summary(args.out), end="")
         return 0
     settings = read_toml(args.config, ExplainSettings, {})
-    if args.benchmark and args.resolution == "voxel":
-        raise ExplainError("the benchmark's simulated runs have parcels alone: leave --resolution out")
+    if args.resolution == "voxel" and not args.runs:
+        raise ExplainError("only recorded runs have voxels to choose: leave --resolution out")
     nets, models = nets_of([read_bundle(name) for name in args.model or (DEFAULTS["fmri"], DEFAULTS["stimulus"])])
     given = ["--benchmark"] if args.benchmark else ["--runs", str(args.runs), "--resolution", args.resolution]
     given += [part for name in args.model or () for part in ("--model", name)]

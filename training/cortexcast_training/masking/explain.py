@@ -214,13 +214,6 @@ class Explainer:
         of_units = [each for each in self.sources if side == BOLD or each.run.film == source.run.film]
         return [each for each in of_units if each.run.subject != source.run.subject]
 
-    @functools.cached_property
-    def _random_nets(self) -> dict[Product, MaskedNet]:
-        return {
-            product: net.with_random_weights(stream(self.settings.seed, "weights", product))
-            for product, net in self.nets.items()
-        }
-
     def effects(self, run: Run, product: Product, side: str, operator: str) -> Kept:
         """What masking did, once it is done."""
         return Kept(**_known(self._path(run, product, side, operator)))
@@ -270,7 +263,8 @@ class Explainer:
     def _judge(self, source: Source, product: Product, side: str, operator: str) -> tuple[MaskedNet, Judge, Seen]:
         run, net, target = source.run, self.nets[product], TARGETS[product, side]
         if operator == RANDOM:
-            net = self._random_nets[product]
+            # Another one for each run: one alone would show what it happens to make of what all runs share.
+            net = net.with_random_weights(stream(self.settings.seed, "weights", product, run.name))
         seen = self.seen[run.name, product]
         # The same turns for all runs of a film and all operators: see ``findings``.
         return net, Judge(net.decoder(target), seen.recorded[target], self.turns(run.film, product).volumes), seen

@@ -7,6 +7,7 @@ Of these names:
 - ``task-<film>_timestamps.tsv``, ``regions.tsv``: each unit; beside every table and map a ``.json`` says what it means
 - ``task-<film>_model-<product>_desc-{timestamps,regions}_changes.tsv.gz``: which outputs each unit changes
 - ``sub-<subject>/[ses-<session>/]sub-<subject>_..._{timestamps,regions}.tsv``: evidence in one run
+- ``maps/space-MNI152_desc-regions_dseg.nii.gz``: the number of each unit, and one
 - ``maps/space-MNI152_model-<product>_stat-<what>_statmap.nii.gz``, ``report.html``, ``summary.txt``
 """
 
@@ -145,7 +146,7 @@ def explain(
     )
     explainer = Explainer(masked.sources, nets, settings, out / "work")
     explainer.mask(say)
-    *of_films, brain = sides(explainer)
+    *of_films, brain = sides(explainer, say)
     films: dict[str, tuple[Side, Context]] = {}
     for side in of_films:
         assert side.film is not None
@@ -250,6 +251,7 @@ def _write(
     write_regions(out / "regions.tsv", brain, parcel, _places(masked, brain))
     maps = out / "maps"
     maps.mkdir(exist_ok=True)
+    nibabel.save(masked.image, maps / "space-MNI152_desc-regions_dseg.nii.gz")
     images: dict[str, Nifti1Image] = {}
     for product, of_product in brain.maps.items():
         is_found, z = of_product.found.astype(np.float64), of_product.z

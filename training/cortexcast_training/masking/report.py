@@ -46,9 +46,8 @@ def summary(results: Results, films: Mapping[str, tuple[Side, Context]], brain: 
     for each in results.checked:
         where = f"timestamps of {each.film}" if each.side == "eeg" else kind
         holds = "of subjects like these" if each.of_population else "of these recordings alone"
-        lines.append(
-            f"{each.product}: {each.found} of {each.units} {where} matter, {holds} (that any does: p = {each.p_of_any:.3g})"
-        )
+        of_any = f"that any does: p = {each.p_of_any:.3g}"
+        lines.append(f"{each.product}: {each.found} of {each.units} {where} matter, {holds} ({of_any})")
         lines.append(f"  checked: {_checks(each)}")
     for film, (_, known) in films.items():
         if missing := known.missing:
@@ -264,6 +263,8 @@ def _strongest(side: Side, names: Mapping[str, Sequence[str]]) -> str:
         ]
         for at in most
     ]
+    if not rows:
+        return "<p>None is found.</p>"
     both = ["found in both"] if len(side.maps) > 1 else []
     return _table([*names, *(f"evidence of {product}, SD" for product in side.maps), *both], rows)
 

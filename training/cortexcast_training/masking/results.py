@@ -17,7 +17,7 @@ from cortexcast_training.eegfmri.runs import HOP_S
 from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG
 from cortexcast_training.masking.checks import Curves, agreement, rank_correlation
-from cortexcast_training.masking.explain import RANDOM, Explainer, Kept, Source
+from cortexcast_training.masking.explain import RANDOM, Explainer, Kept, Say, Source
 from cortexcast_training.masking.findings import Effect, Found, conjunction, false_discovery_rates, found, smoothed
 from cortexcast_training.masking.operators import OPERATORS, Operator
 
@@ -284,10 +284,12 @@ def tested(explainer: Explainer) -> list[list[Tested]]:
     ]
 
 
-def sides(explainer: Explainer) -> list[Side]:
-    """What matters, of every film's timestamps, then of parts of the brain."""
-    judged = []
-    for of_side in tested(explainer):
+def sides(explainer: Explainer, say: Say = lambda _what, _done, _of: None) -> list[Side]:
+    """What matters, of every film's timestamps, then of parts of the brain; ``say`` hears how far it is."""
+    judged: list[Side] = []
+    every = tested(explainer)
+    for of_side in every:
+        say("judging", len(judged), len(every))
         maps = {each.product: each.map() for each in of_side}
         # What is in both is in each, and at that rate among all that is in both.
         together = conjunction([each.together for each in of_side])

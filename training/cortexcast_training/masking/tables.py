@@ -31,7 +31,7 @@ _MEANINGS: Mapping[str, str] = {
     "event": "markers of the task in the EEG of any run in this quarter of a second",
     "outlying": "share of runs whose EEG is then stronger, over all electrodes and bands, than a brain's",
     "moved": f"share of runs whose head has moved by more than {MOVED_MM} mm since the volume before",
-    "region": "number of the parcel, or of the voxel in the maps, from zero on",
+    "region": "number of the parcel or voxel, from zero on: one less than in the map of regions",
     "parcel": "name of the parcel",
     "network": "that the parcel belongs to",
     "area": "part of the brain",
