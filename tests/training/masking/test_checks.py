@@ -88,18 +88,21 @@ def test_what_is_coupled_is_told_from_what_is_not(net: MaskedNet, runs: list[Run
 
 
 def test_with_the_bold_of_another_film_nothing_is_found(net: MaskedNet, runs: list[Run], tmp_path: Path) -> None:
-    others = [film_run(run.subject, 2, 40 + number) for number, run in enumerate(runs)]
+    others = [film_run(run.subject, film, 20 * film + number) for number, run in enumerate(runs) for film in (2, 3)]
     nothing = nothing_to_find([*runs, *others], {"fmri": net}, HOW, tmp_path, 2, lambda *_: None)
     assert nothing == Uncoupled(reports=2, with_findings=0, found=0.0)
 
 
-def test_uncoupled_is_the_eeg_of_one_with_all_else_of_the_other(runs: list[Run]) -> None:
-    other = film_run("sub-01", 2, 40)
+def test_uncoupled_are_eeg_bold_and_stimulus_of_three_films(runs: list[Run]) -> None:
+    other, third = (film_run("sub-01", film, 20 * film) for film in (2, 3))
     short = replace(other, bold=other.bold[:, :-3], hops=other.hops[:-3], visible=None)
-    pair = uncoupled(runs[0], short)
-    assert np.array_equal(pair.power, runs[0].power)
-    assert np.array_equal(pair.hops, runs[0].hops[:-3])
-    assert np.array_equal(pair.bold, short.bold)
+    mixed = uncoupled(runs[0], short, third)
+    assert np.array_equal(mixed.power, runs[0].power)
+    assert np.array_equal(mixed.hops, runs[0].hops[:-3])
+    assert np.array_equal(mixed.bold, short.bold)
+    assert mixed.stimulus is not None
+    assert third.stimulus is not None
+    assert np.array_equal(mixed.stimulus.embedding, third.stimulus.embedding[:-3], equal_nan=True)
 
 
 def test_the_drivers_of_the_benchmark_are_when_something_is_seen(runs: list[Run]) -> None:

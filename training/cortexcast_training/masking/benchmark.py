@@ -3,7 +3,7 @@
 The film shows scenes and darkness in turn, and networks follow the film nearly alone: what drives the brain are the
 moments when something is seen. In half of the parcels networks do not show: what there is to find are the others.
 
-Where the EEG of one film goes with the BOLD and the stimulus of another, there is nothing to find.
+Where EEG, BOLD and stimulus are of three films, there is nothing to find.
 """
 
 from __future__ import annotations
@@ -158,13 +158,13 @@ def detection(side: Side, product: Product, truth: Mask, counts: Mask) -> Detect
     )
 
 
-def uncoupled(eeg: Run, rest: Run) -> Run:
-    """The EEG of a run with what another, of another film, shows besides."""
-    n = min(len(eeg.hops), len(rest.hops))
-    stimulus = rest.stimulus and replace(
-        rest.stimulus, embedding=rest.stimulus.embedding[:n], shown=rest.stimulus.shown[:n]
+def uncoupled(eeg: Run, bold: Run, seen: Run) -> Run:
+    """The EEG of one run with the BOLD of another and what was seen in a third, all of other films."""
+    n = min(len(run.hops) for run in (eeg, bold, seen))
+    stimulus = seen.stimulus and replace(
+        seen.stimulus, embedding=seen.stimulus.embedding[:n], shown=seen.stimulus.shown[:n]
     )
-    return replace(eeg, bold=rest.bold[:, :n], hops=eeg.hops[:n], stimulus=stimulus, visible=None)
+    return replace(eeg, bold=bold.bold[:, :n], hops=eeg.hops[:n], stimulus=stimulus, visible=None)
 
 
 def found_in_nothing(
@@ -185,14 +185,14 @@ def nothing_to_find(
     n_reports: int,
     say: Say,
 ) -> Uncoupled:
-    """What so many reports find, each on the EEG of one film and what goes with another.
+    """What so many reports find, each on the EEG of one film, the BOLD of another and the stimulus of a third.
 
     Args:
         runs: of all subjects, all films.
         nets: by product.
         settings: how units are masked.
         work: folder for what is masked.
-        n_reports: how many pairs of films.
+        n_reports: how many pairs of films of EEG and BOLD.
         say: hears how far it is.
     """
     by_name = {(run.subject, run.film): run for run in runs}
@@ -200,8 +200,9 @@ def nothing_to_find(
     shares = []
     for done, (one, other) in enumerate(itertools.islice(itertools.permutations(films, 2), n_reports)):
         say(f"where there is nothing to find, {len(subjects)} subjects", done, n_reports)
-        pairs = [uncoupled(by_name[subject, one], by_name[subject, other]) for subject in subjects]
-        shares.append(found_in_nothing(pairs, nets, settings, work / f"{one}-{other}-{len(subjects)}"))
+        third = next(film for film in films if film not in (one, other))
+        mixed = [uncoupled(*(by_name[subject, film] for film in (one, other, third))) for subject in subjects]
+        shares.append(found_in_nothing(mixed, nets, settings, work / f"{one}-{other}-{len(subjects)}"))
     return Uncoupled(
         reports=len(shares), with_findings=sum(share > 0 for share in shares), found=float(np.mean(shares or [0]))
     )
