@@ -214,7 +214,7 @@ def of_other_parcels(run: Run) -> Run:
         (without_stimulus, ["stimulus-vae"], "nothing is known of what was seen"),
         (lambda run: run, ["stimulus-vae"], "has 4 dimensions of what was seen, the model 16"),
         (of_one_subject, ["fmri-vae"], "give runs of two subjects or more"),
-        (too_short, ["fmri-vae"], "ways: chance needs 40, so give longer runs, or more turns"),
+        (too_short, ["fmri-vae"], "ways: chance needs 20, so give longer runs, or more turns"),
         (of_other_tr, ["fmri-vae"], "runs of film01 have different TRs"),
         (of_other_parcels, ["fmri-vae"], "no part of the brain was scanned in all runs"),
         (lambda run: run, ["fmri-vae", "fmri-vae"], "are both of fmri: give one of fMRI and one of the stimulus"),

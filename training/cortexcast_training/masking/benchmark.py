@@ -173,7 +173,8 @@ def found_in_nothing(
     """The share of units that a report on uncoupled runs finds."""
     explainer = Explainer([of_parcels(run) for run in runs], nets, settings, work)
     explainer.mask(with_checks=False)
-    rates = [false_discovery_rates(each.together, each.least) for side in tested(explainer) for each in side]
+    maps = [each.together for side in tested(explainer) for each in side]
+    rates = false_discovery_rates(maps, settings.level)
     return float((np.concatenate(rates) <= settings.level).mean())
 
 

@@ -30,8 +30,8 @@ LEAST_SHIFT_S = 20.0
 LEAST_SUBJECTS = 8
 """Whose signs are turned: of fewer, one who is unlike the others would hide everything."""
 
-_DRAWS = 255
-"""Of turns of several films, and of signs: all of eight subjects. Over all units that is enough."""
+_DRAWS = 999
+"""Of turns of several films, and of signs, where there are more."""
 _KEPT = 10
 _SMALLEST = 1e-12
 
@@ -160,16 +160,29 @@ def conjunction(of_operators: Sequence[Found]) -> Found:
     )
 
 
-def false_discovery_rates(of_map: Found, least: float) -> Floats:
-    """Of each unit of a map, the least rate of false discoveries at which it is found.
+def false_discovery_rates(maps: Sequence[Found], level: float) -> list[Floats]:
+    """The least rates of false discoveries at which units of a report's maps are found: of each map, ``(n_units,)``.
 
-    Args:
-        of_map: what was found.
-        least: ``p_of_any`` above which there is nothing to find: all rates are one.
+    All ones in a map with nothing to find. Which those are is a matter of rates too, among the maps: of many films, a
+    share of the level for each would be less than the turns of a run can tell.
     """
-    if of_map.p_of_any > least:
-        return np.ones(len(of_map.p))
-    return np.asarray(stats.false_discovery_control(of_map.p), np.float64)
+    of_maps = _benjamini_hochberg([each.p_of_any for each in maps])
+    return [
+        _benjamini_hochberg(each.p) if of_map <= level else np.ones(len(each.p))
+        for each, of_map in zip(maps, of_maps, strict=True)
+    ]
+
+
+def rates_in_all(maps: Sequence[Found], rates: Sequence[Floats]) -> Floats:
+    """Of each unit, that at which it is found in all of these maps, ``(n_units,)``, from its ``rates`` in each.
+
+    What is in all is in each, and at that rate among all that is in all.
+    """
+    return np.asarray(np.max([*rates, _benjamini_hochberg(conjunction(maps).p)], axis=0))
+
+
+def _benjamini_hochberg(p: Floats | Sequence[float]) -> Floats:
+    return np.asarray(stats.false_discovery_control(p), np.float64)
 
 
 def _of_subjects(effects: Sequence[Effect]) -> Floats:

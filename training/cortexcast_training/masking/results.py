@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,15 @@ from cortexcast_training.eegfmri.trained_vae import Product
 from cortexcast_training.eegfmri.vae import BOLD, EEG
 from cortexcast_training.masking.checks import Curves, agreement, rank_correlation
 from cortexcast_training.masking.explain import RANDOM, Explainer, Kept, Say, Source
-from cortexcast_training.masking.findings import Effect, Found, conjunction, false_discovery_rates, found, smoothed
+from cortexcast_training.masking.findings import (
+    Effect,
+    Found,
+    conjunction,
+    false_discovery_rates,
+    found,
+    rates_in_all,
+    smoothed,
+)
 from cortexcast_training.masking.operators import OPERATORS, Operator
 
 Floats = NDArray[np.float64]
@@ -176,15 +185,14 @@ class Tested:
         """What one finds."""
         return found(self._blocks(operator), self.explainer.settings.seed)
 
-    @property
-    def least(self) -> float:
-        """The level of one map: all of the report share it."""
-        return self.explainer.settings.level / self.explainer.n_maps
+    def map(self, q: Floats, of_random: Floats) -> Map:
+        """What is said of it.
 
-    def map(self) -> Map:
-        """What is said of it."""
+        Args:
+            q: as of ``Map``.
+            of_random: likewise, of a net with random weights.
+        """
         level = self.explainer.settings.level
-        q = false_discovery_rates(self.together, self.least)
         is_found = q <= level
         limit = self.together.p[is_found].max(initial=0)
         by_each = np.array([each.p <= limit for each in self.of_operator.values()])
@@ -192,7 +200,6 @@ class Tested:
         changes = [self._pick(source, self._effects(source, "token").change) for source in self.sources]
         at_other_times = zip(*(each.elsewhere for each in self.of_operator.values()), strict=True)
         by_chance = [agreement(maps) for maps in at_other_times]
-        of_random = false_discovery_rates(self.randomised, self.least)
         of_runs, nats = self._of_runs()
         return Map(
             z=self.together.z,
@@ -286,17 +293,19 @@ def tested(explainer: Explainer) -> list[list[Tested]]:
 
 def sides(explainer: Explainer, say: Say = lambda _what, _done, _of: None) -> list[Side]:
     """What matters, of every film's timestamps, then of parts of the brain; ``say`` hears how far it is."""
-    judged: list[Side] = []
     every = tested(explainer)
+    together, randomised = [], []
+    for n, each in enumerate(maps := list(itertools.chain.from_iterable(every))):
+        say("judging", n, len(maps))
+        together.append(each.together)
+        randomised.append(each.randomised)
+    level = explainer.settings.level
+    rates = zip(false_discovery_rates(together, level), false_discovery_rates(randomised, level), strict=True)
+    judged: list[Side] = []
     for of_side in every:
-        say("judging", len(judged), len(every))
-        maps = {each.product: each.map() for each in of_side}
-        # What is in both is in each, and at that rate among all that is in both.
-        together = conjunction([each.together for each in of_side])
-        q = false_discovery_rates(together, of_side[0].least)
-        level = explainer.settings.level
-        in_both = np.all([each.found for each in maps.values()], axis=0) & (q <= level)
-        judged.append(Side(of_side[0].film, of_side[0].units, maps, q, in_both))
+        of_nets = {each.product: each.map(*next(rates)) for each in of_side}
+        q = rates_in_all([each.together for each in of_side], [each.q for each in of_nets.values()])
+        judged.append(Side(of_side[0].film, of_side[0].units, of_nets, q, q <= level))
     return judged
 
 
