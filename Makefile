@@ -5,13 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# What the dashboard and its checks take from npm; without npm the dashboard shows the brain in slices only.
+WEB := clients/cortexcast_web
+NPM := $(shell command -v npm)
+NIIVUE := $(if $(NPM),$(WEB)/node_modules/.package-lock.json)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/server.stamp ## stream a replayed headset until Ctrl-C; DURATION=20 stops after 20 s
+demo: $(VENV)/server.stamp $(NIIVUE) ## stream a replayed headset until Ctrl-C; DURATION=20 stops after 20 s
 	@$(BIN)/cortexcast demo $(if $(DURATION),--duration $(DURATION))
 
 # Tests that compute take all cores; those that stream wait most of the time, so three at once share two cores.
@@ -22,11 +27,12 @@ test: check ## run every check and every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(COMPUTING)
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(COMPUTING:%=--ignore=%)
 
-check: $(VENV)/dev.stamp ## lint, formatting, types and import rules
+check: $(VENV)/dev.stamp $(NIIVUE) ## lint, formatting, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(if $(NPM),cd $(WEB) && npm run --silent check,@echo "There is no npm, so the dashboard's code is not checked.")
 
 bench: $(VENV)/server.stamp ## measure latency and throughput on this machine
 	@$(BIN)/cortexcast bench
@@ -40,8 +46,13 @@ constraints: ## pin the newest releases that pyproject.toml allows, in constrain
 	rm -rf build/pins
 
 clean: ## remove the environment and whatever tools left behind
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist build $(WEB)/node_modules $(WEB)/site/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
+	@echo "Installing what the dashboard takes from npm, once"
+	@cd $(WEB) && npm ci --silent && touch node_modules/.package-lock.json || \
+	  echo "npm failed, so the dashboard shows the brain in slices only" >&2
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

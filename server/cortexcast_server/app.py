@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cortexcast_models.bundle import Bundle, read_bundle, shipped_bundles
 from cortexcast_server.daemon import Daemon, UnknownSessionError
+from cortexcast_server.dashboard import add_dashboard
 from cortexcast_server.http_errors import add_error_handlers
 from cortexcast_server.lsl_streams import Query, resolve
 from cortexcast_server.origin import refuse_other_origins
@@ -164,6 +165,7 @@ def create_app(daemon: Daemon) -> FastAPI:
     async def websocket(socket: WebSocket) -> None:
         await serve_client(socket, daemon)
 
+    add_dashboard(app)
     return app
 
 

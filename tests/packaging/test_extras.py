@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -82,6 +83,18 @@ def environment(extra: str, wheel: Path, tmp_path_factory: pytest.TempPathFactor
     return environment
 
 
+def is_of_npm(path: Path) -> bool:
+    """What only brings, checks and formats the dashboard's code lies beside it, and is of no use when it is installed."""
+    return path.parent.name == "cortexcast_web" and path.suffix != ".py" and path.name != "py.typed"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm")
+def test_the_wheel_holds_niivue_and_its_licences(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        assert archive.getinfo("cortexcast_web/site/vendor/niivue.js").file_size > 1_000_000
+        assert b"BSD-2-Clause" in archive.read("cortexcast_web/site/vendor/LICENCES.txt")
+
+
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -89,7 +102,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: Path) ->
         path.relative_to((ROOT / package).parent).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", "node_modules"} & set(path.parts) and not is_of_npm(path)
     }
     assert held == files
     assert {f"{package.name}/py.typed" for package in PACKAGES} <= held

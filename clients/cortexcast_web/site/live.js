@@ -1,0 +1,83 @@
+/** What is known of one session: its products, their last seconds, its markers and its health. Pure. */
+
+import { Ring } from "./ring.js";
+
+/**
+ * @typedef {import("./client.js").Product} Product
+ * @typedef {import("./client.js").Status} Status
+ * @typedef {import("./client.js").Marker} Marker
+ * @typedef {import("./wire.js").Frame} Frame
+ */
+
+/** Seconds that are kept: of what is drawn as traces, and of what comes a few times a second. */
+const FAST_S = 22;
+const SLOW_S = 120;
+const SLOW_HZ = 20;
+
+const MARKERS = 200;
+const LATENCIES = 500;
+
+/** Later than this it is no latency: the clocks of two machines differ, or a replay does not run at its own speed. */
+const LATEST_S = 30;
+
+export class Live {
+  /** @type {Map<string, Product>} by name */
+  products;
+  /** @type {Map<string, Ring>} by product's name */
+  rings = new Map();
+  /** @type {Map<string, Frame>} the newest, by product's name */
+  latest = new Map();
+  /** @type {Marker[]} oldest first */
+  markers = [];
+  /** Counts markers, those forgotten too. */
+  nMarkers = 0;
+  /** @type {Status | null} */
+  status = null;
+  /** @type {number[]} of the last frames, in seconds */
+  #latencies = [];
+
+  /** @param {Product[]} products of one session */
+  constructor(products) {
+    this.session = products[0].session;
+    this.products = new Map(products.map((product) => [product.product, product]));
+    for (const { product, channels, rate_hz } of products) {
+      this.rings.set(product, new Ring(channels.length, rate_hz, rate_hz < SLOW_HZ ? SLOW_S : FAST_S));
+    }
+  }
+
+  /**
+   * @param {Frame} frame
+   * @param {Product} product of this session
+   * @param {number} clock LSL time now, as far as this machine knows it
+   */
+  push(frame, product, clock) {
+    this.rings.get(product.product)?.push(frame);
+    this.latest.set(product.product, frame);
+    const newestNeeded = frame.t0 + (frame.nSamples - 1) / product.rate_hz + product.delay_s;
+    this.#latencies.push(clock - newestNeeded);
+    if (this.#latencies.length > LATENCIES) this.#latencies.shift();
+  }
+
+  /** @param {Marker} marker */
+  mark(marker) {
+    this.markers.push(marker);
+    this.nMarkers += 1;
+    if (this.markers.length > MARKERS) this.markers.shift();
+  }
+
+  /**
+   * From the newest EEG sample that a frame needed to its arrival here, in seconds; null where clocks cannot tell.
+   *
+   * @param {number} share of frames that were not later
+   */
+  latency(share) {
+    const ordered = this.#latencies.toSorted((one, other) => one - other);
+    const found = ordered[Math.ceil(share * ordered.length) - 1];
+    return found > 0 && found < LATEST_S ? found : null;
+  }
+
+  /** Frames that this page did not get, of all products. */
+  get dropped() {
+    return Object.values(this.status?.dropped ?? {}).reduce((sum, n) => sum + n, 0);
+  }
+}

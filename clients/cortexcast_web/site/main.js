@@ -1,0 +1,188 @@
+/** The dashboard: one subscription to everything, one shown session, and views that paint what is known of it. */
+
+import { Bar } from "./bar.js";
+import { Brain } from "./brain.js";
+import { Client } from "./client.js";
+import { Connect } from "./connect.js";
+import { forgetColours, setOptions, write } from "./dom.js";
+import { Electrodes } from "./electrodes.js";
+import { Live } from "./live.js";
+import { Pace } from "./pace.js";
+import { ReplayControl } from "./replay.js";
+import { Stimulus } from "./stimulus.js";
+import { Topography } from "./topography.js";
+import { Traces } from "./traces.js";
+import { Truth } from "./truth.js";
+
+/**
+ * @typedef {import("./client.js").Product} Product
+ *
+ * @typedef {object} View
+ * @property {HTMLElement} element
+ * @property {(live: Live) => void} begin another session is shown
+ * @property {() => void} paint what is new
+ * @property {() => void} repaint all, at the next paint
+ */
+
+const PRODUCTS = ["eeg", "meg", "meg_recorded", "fmri", "stimulus"];
+const THEMES = ["auto", "light", "dark"];
+
+/** @param {string} id */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @type {Live | null} */
+let live = null;
+/** Chosen by hand; else the newest. */
+let wanted = "";
+const pace = new Pace();
+
+const problem = byId("problem");
+/** @param {string} text */
+function tell(text) {
+  write(problem, text);
+  problem.hidden = !text;
+}
+
+const traces = [new Traces("eeg", "EEG"), new Traces("meg", "MEG estimate")];
+/** @type {View[]} */
+const views = [...traces, new Electrodes(), new Topography(), new Truth(), new Brain(), new Stimulus()];
+const replay = new ReplayControl(tell);
+const bar = new Bar();
+const connect = new Connect((session) => {
+  wanted = session;
+  choose(client.products);
+  turnTo("live");
+}, tell);
+
+byId("live").append(...views.map((view) => view.element));
+byId("connect").append(connect.element);
+byId("top").append(replay.element);
+byId("page").append(bar.element);
+
+const sessions = /** @type {HTMLSelectElement} */ (byId("session"));
+sessions.onchange = () => {
+  wanted = sessions.value;
+  choose(client.products);
+};
+
+const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${location.pathname}ws`;
+const client = new Client(address, PRODUCTS, {
+  products: choose,
+  frame(frame, product) {
+    if (product.session === live?.session) live.push(frame, product, Date.now() / 1000 - client.clockOffset);
+  },
+  status(status) {
+    if (live && status.session === live.session) {
+      live.status = status;
+      if (status.error) tell(status.error);
+    }
+  },
+  marker(marker) {
+    if (marker.session === live?.session) live.mark(marker);
+  },
+  error: (error) => tell(error.message),
+});
+
+/**
+ * Shows the wanted session, else the newest one.
+ *
+ * @param {Product[]} products
+ */
+function choose(products) {
+  connect.list(products);
+  const names = new Map(products.map((product) => [product.session, product.stream]));
+  const chosen = names.has(wanted) ? wanted : ([...names.keys()].at(-1) ?? "");
+  setOptions(sessions, [...names]);
+  sessions.value = chosen;
+  byId("session-choice").hidden = names.size < 2;
+  if (!chosen) {
+    // What is shown stays to be looked at: the daemon may be back in a moment, with a new session.
+    if (!live) turnTo("connect");
+    return;
+  }
+  const own = products.filter((product) => product.session === chosen);
+  if (live && live.session === chosen && live.products.size === own.length) return;
+  if (!live) turnTo("live");
+  live = new Live(own);
+  for (const view of views) view.begin(live);
+  bar.begin(live);
+  replay.begin(live);
+}
+
+/** @param {string} page */
+function turnTo(page) {
+  for (const name of ["connect", "live"]) {
+    byId(name).hidden = name !== page;
+    byId(`to-${name}`).setAttribute("aria-current", name === page ? "page" : "false");
+  }
+  if (page === "connect") connect.look();
+}
+for (const name of ["connect", "live"]) byId(`to-${name}`).onclick = () => turnTo(name);
+
+/** @param {string} theme */
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  write(byId("theme"), `Theme: ${theme}`);
+  localStorage.setItem("theme", theme);
+  repaint();
+}
+
+function repaint() {
+  forgetColours();
+  for (const view of views) view.repaint();
+}
+setTheme(localStorage.getItem("theme") ?? THEMES[0]);
+byId("theme").onclick = () => {
+  const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "") + 1) % THEMES.length];
+  setTheme(next);
+};
+matchMedia("(prefers-color-scheme: dark)").onchange = repaint;
+
+let isPaused = false;
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  " ": () => {
+    isPaused = !isPaused;
+    for (const each of traces) each.pause(isPaused);
+  },
+  "+": () => traces.forEach((each) => void each.zoom(-1)),
+  "-": () => traces.forEach((each) => void each.zoom(1)),
+  r: () => replay.toggle(),
+  c: () => turnTo("connect"),
+  l: () => turnTo("live"),
+  t: () => byId("theme").click(),
+  "?": () => /** @type {HTMLDialogElement} */ (byId("keys")).showModal(),
+};
+document.onkeydown = (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
+  // A button is pressed by the space bar.
+  if (event.key === " " && target.tagName === "BUTTON") return;
+  if (KEYS[event.key]) {
+    event.preventDefault();
+    KEYS[event.key]();
+  }
+};
+byId("help").onclick = KEYS["?"];
+
+/** Only what can be seen is painted. */
+const seen = new Set();
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) seen.add(target);
+    else seen.delete(target);
+  }
+});
+for (const view of views) watcher.observe(view.element);
+
+function paint() {
+  const begun = performance.now();
+  for (const view of views) if (seen.has(view.element)) view.paint();
+  bar.paint(client, live, pace);
+  pace.note(begun, performance.now());
+  requestAnimationFrame(paint);
+}
+requestAnimationFrame(paint);
+
+// For measurements from outside, and for who looks at the console.
+Object.assign(window, { cortexcast: { client, pace, live: () => live } });
