@@ -84,7 +84,7 @@ def environment(extra: str, wheel: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def is_of_npm(path: Path) -> bool:
-    """What only brings, checks and formats the dashboard's code lies beside it, and is of no use when it is installed."""
+    """What brings, checks and formats the dashboard's code lies beside it, and is of no use where that is installed."""
     return path.parent.name == "cortexcast_web" and path.suffix != ".py" and path.name != "py.typed"
 
 
