@@ -139,7 +139,8 @@ class Status:
         restarts: how often the source was opened anew.
         rate_hz: measured rate of the source, or None when not known yet.
         sample_age_s: age of the newest sample, or None before the first.
-        latency_ms: ``p50`` and ``p99`` within the daemon over the last second, or None.
+        latency_ms: ``p50``, ``p95`` and ``p99`` within the daemon over the last second, or None; an older daemon
+            says no ``p95``.
         bad_channels: channels left out.
         interpolated: channels of the model's montage that were interpolated.
         notes: what else the daemon noticed about the source.
@@ -218,7 +219,7 @@ def parse_status(message: Object) -> Status:
             restarts=int(message["restarts"]),
             rate_hz=_optional_float(message["rate_hz"]),
             sample_age_s=_optional_float(message["sample_age_s"]),
-            latency_ms=None if latency is None else {key: float(latency[key]) for key in ("p50", "p99")},
+            latency_ms=None if latency is None else {str(key): float(value) for key, value in dict(latency).items()},
             bad_channels=tuple(map(str, message["bad_channels"])),
             interpolated=tuple(map(str, message["interpolated"])),
             notes=tuple(map(str, message["notes"])),

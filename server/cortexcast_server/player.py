@@ -23,9 +23,14 @@ _LOOK_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class PlayerStatus:
-    """Where a replay stands. ``samples_sent`` counts on through loops and seeks; ``error`` says why it ended early."""
+    """Where a replay stands.
+
+    ``source_id`` is that of the stream that it sends, as a session names it. ``samples_sent`` counts on through loops
+    and seeks; ``error`` says why it ended early.
+    """
 
     name: str
+    source_id: str
     file: str
     state: Literal["playing", "paused", "ended"]
     position_s: float
@@ -52,7 +57,7 @@ class Player:
             every marker connects to the marker stream first.
 
     Raises:
-        PlaybackError: ``start_s`` is outside the recording, or the speed is not positive.
+        PlaybackError: ``start_s`` is outside the recording, or the speed not one from 0.001 to 10000.
     """
 
     def __init__(
@@ -121,6 +126,16 @@ class Player:
             self._playhead.seek(position_s)
             self._changed.notify_all()
 
+    def set_speed(self, speed: float) -> None:
+        """Go on at another speed, in seconds of signal a second; signal and stamps go on without a jump.
+
+        Raises:
+            PlaybackError: it is not one from 0.001 to 10000, or the replay has ended.
+        """
+        with self._changed:
+            self._playhead.set_speed(speed, pylsl.local_clock())
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """End now and close the streams."""
         with self._changed:
@@ -142,6 +157,7 @@ class Player:
             ended = playhead.ended or self._stopping or self._error is not None
             return PlayerStatus(
                 name=self.recording.name,
+                source_id=self.recording.source_id,
                 file=str(self.recording.path),
                 state="ended" if ended else "playing" if self._wants_to_play else "paused",
                 position_s=playhead.position_s,

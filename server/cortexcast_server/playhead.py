@@ -1,8 +1,9 @@
 """Where a replay stands: which samples and markers are due, and with which stamps. Pure: the clock is an argument.
 
 While it plays, the stamps of consecutive samples are one sample period apart, whatever the speed: a receiver sees the
-signal contract of the recording. At speed 1 they are the LSL clock; at another speed they leave it behind. A pause is a
-gap in the stamps, as long as the pause. A loop or a seek is none: a marker announces that the signal jumps there.
+signal contract of the recording. At speed 1 they are the LSL clock; at another speed they leave it behind, and keep the
+distance when the speed is 1 again. A pause is a gap in the stamps, as long as the pause. A loop or a seek is none: a
+marker announces that the signal jumps there. A change of speed is neither: signal and stamps go on.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _MAX_CHUNK_S = 1.0  # of signal at a time, when the player was kept from running
 
 _EARLY = 1e-3  # of a sample: what a deadline may lose in rounding
 _NEAR = 0.1  # of a sample: what a stamp may be off after its way through LSL
+
+_SPEEDS = 1e-3, 1e4  # anything slower is a pause, and no file is read faster
 
 _STRETCHES = 64  # how many jumps and pauses back a stamp is still understood
 
@@ -81,7 +84,7 @@ class Playhead:
         loop: begin again at the end.
 
     Raises:
-        PlaybackError: ``start_s`` is outside the recording, or the speed is not positive.
+        PlaybackError: ``start_s`` is outside the recording, or the speed not one from 0.001 to 10000.
     """
 
     def __init__(
@@ -94,10 +97,8 @@ class Playhead:
         start_s: float = 0.0,
         loop: bool = False,
     ) -> None:
-        if not 0 < speed < math.inf:
-            raise PlaybackError(f"the speed {speed:g} is not possible: give a positive number, 1 for real time")
         self.loop = loop
-        self.speed = speed
+        self.speed = _possible(speed)
         self.loops = 0
         self.sent = 0
         """Samples given out so far."""
@@ -110,7 +111,10 @@ class Playhead:
         self._next = self._index(start_s)
         self._jump: str | None = None
         self._stretches: deque[_Stretch] = deque(maxlen=_STRETCHES)
-        self._origin = 0.0  # the clock when sample 0 of all that are sent was due, and its stamp; pauses push it on
+        # Of sample 0 of all that are sent: its stamp, and when it would have been due had the speed been that of now.
+        # Pauses push both on.
+        self._origin = 0.0
+        self._due_from = 0.0
         self._paused_at: float | None = 0.0
 
     @property
@@ -127,6 +131,7 @@ class Playhead:
         """Go on from here."""
         if self._paused_at is not None:
             self._origin += now - self._paused_at
+            self._due_from += now - self._paused_at
             self._paused_at = None
 
     def pause(self, now: float) -> None:
@@ -134,14 +139,26 @@ class Playhead:
         if self._paused_at is None:
             self._paused_at = now
 
+    def set_speed(self, speed: float, now: float) -> None:
+        """Go on at another speed: what was due by now is due, and no sample more.
+
+        Raises:
+            PlaybackError: it is not one from 0.001 to 10000, or the replay has ended.
+        """
+        self._refuse_after_the_end()
+        ratio = self.speed / _possible(speed)
+        if self._paused_at is not None:
+            now = self._paused_at
+        self._due_from = now - (now - self._due_from) * ratio
+        self.speed = speed
+
     def seek(self, position_s: float) -> None:
         """Go on from another place.
 
         Raises:
             PlaybackError: it is outside the recording, or the replay has ended.
         """
-        if self.ended:
-            raise PlaybackError("the replay has ended: start another")
+        self._refuse_after_the_end()
         self._next = self._index(position_s)
         self._jump = SEEK_MARKER
 
@@ -165,13 +182,13 @@ class Playhead:
         """When the next piece is due; None while paused and after the end."""
         if self.ended or self.paused:
             return None
-        return self._origin + (self.sent + self._chunk - 1) / (self._rate_hz * self.speed)
+        return self._due_from + (self.sent + self._chunk - 1) / (self._rate_hz * self.speed)
 
     def due(self, now: float) -> Piece | None:
         """The next samples that are due; None until there is a chunk of them. Ask until there is none."""
         if self.ended or self.paused:
             return None
-        n_due = math.floor((now - self._origin) * self._rate_hz * self.speed + _EARLY) + 1 - self.sent
+        n_due = math.floor((now - self._due_from) * self._rate_hz * self.speed + _EARLY) + 1 - self.sent
         if n_due < self._chunk:
             return None
         largest = max(self._chunk, round(_MAX_CHUNK_S * self._rate_hz))
@@ -212,6 +229,10 @@ class Playhead:
         self._next = 0
         self._jump = LOOP_MARKER
 
+    def _refuse_after_the_end(self) -> None:
+        if self.ended:
+            raise PlaybackError("the replay has ended: start another")
+
     def _index(self, position_s: float) -> int:
         duration_s = self._n_samples / self._rate_hz
         if not 0 <= position_s < duration_s:
@@ -219,3 +240,12 @@ class Playhead:
                 f"{position_s:g} s is outside the recording: give a position from 0 to {duration_s:g} s"
             )
         return min(round(position_s * self._rate_hz), self._n_samples - 1)
+
+
+def _possible(speed: float) -> float:
+    slowest, fastest = _SPEEDS
+    if not slowest <= speed <= fastest:
+        raise PlaybackError(
+            f"the speed {speed:g} is not possible: give a number from {slowest:g} to {fastest:g}, 1 for real time"
+        )
+    return speed

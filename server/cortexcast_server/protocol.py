@@ -76,6 +76,7 @@ class Latency(Message):
     """From the newest EEG sample that a frame needed to the frame's publication, over the last second."""
 
     p50: float
+    p95: float
     p99: float
 
 

@@ -1,4 +1,4 @@
-"""Replays over HTTP: open a recording, pause, seek and close it.
+"""Replays over HTTP: open a recording, pause it, seek, change its speed and close it.
 
 Whoever can reach the address can replay any recording of the machine: it belongs on the loopback.
 """
@@ -143,6 +143,14 @@ class SeekRequest(BaseModel):
     position_s: float
 
 
+class SpeedRequest(BaseModel):
+    """How fast to go on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    speed: float
+
+
 class ReplayInfo(BaseModel):
     """A replay and where it stands."""
 
@@ -190,6 +198,12 @@ def replay_router(replays: Replays) -> APIRouter:
     def seek(replay_id: str, request: SeekRequest) -> ReplayInfo:
         """Go on from another place."""
         replays.get(replay_id).seek(request.position_s)
+        return info(replay_id)
+
+    @router.post("/{replay_id}/speed")
+    def set_speed(replay_id: str, request: SpeedRequest) -> ReplayInfo:
+        """Go on at another speed; neither the signal nor its stamps jump."""
+        replays.get(replay_id).set_speed(request.speed)
         return info(replay_id)
 
     @router.delete("/{replay_id}", status_code=204)

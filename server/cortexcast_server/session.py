@@ -80,7 +80,6 @@ class Session:
         unit: str | None,
     ) -> None:
         self.id = session_id
-        self.source_id = source.source_id
         self._source = source
         self._unit = unit
         self._listener = listener
@@ -129,6 +128,11 @@ class Session:
         self._thread.join(timeout_s)
 
     @property
+    def source_id(self) -> str:
+        """The stream's; one that came back by its name may have another."""
+        return self._source.source_id
+
+    @property
     def signal(self) -> Signal:
         """The stream's contract."""
         return self._engine.signal
@@ -157,7 +161,7 @@ class Session:
             restarts=self._restarts,
             rate_hz=self._engine.rate_hz,
             sample_age_s=None if self._newest is None else now - self._newest,
-            latency_ms=Latency(p50=float(np.median(recent)), p99=float(np.percentile(recent, 99))) if recent else None,
+            latency_ms=_percentiles(recent) if recent else None,
             bad_channels=tuple(self._engine.bad_channels),
             interpolated=tuple(self._engine.interpolated),
             notes=tuple(self._engine.notes),
@@ -258,6 +262,11 @@ class Session:
         if self._recorded_meg is not None:
             self._agreement = self._recorded_meg.agreement()
         self._listener.status(self.status())
+
+
+def _percentiles(latencies_ms: Sequence[float]) -> Latency:
+    p50, p95, p99 = map(float, np.percentile(latencies_ms, (50, 95, 99)))
+    return Latency(p50=p50, p95=p95, p99=p99)
 
 
 def describe_product(engine: Engine, bundle: Bundle, product: str, index: int, session: str) -> Product:

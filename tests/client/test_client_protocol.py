@@ -203,6 +203,13 @@ def test_an_error_may_come_instead_of_the_greeting() -> None:
         ClientProtocol(["meg"]).receive(json.dumps({"type": "error", "code": "full", "message": "try later"}))
 
 
+@pytest.mark.parametrize("latency_ms", [{"p50": 1.0, "p95": 1.5, "p99": 2.0}, {"p50": 1.0, "p99": 2.0}, None])
+def test_a_status_has_the_percentiles_that_the_daemon_says(latency_ms: dict[str, float] | None) -> None:
+    received = greeted().receive(json.dumps(status(latency_ms=latency_ms)))
+    assert isinstance(received, Status)
+    assert received.latency_ms == latency_ms
+
+
 @pytest.mark.parametrize(
     ("message", "complaint"),
     [

@@ -161,6 +161,28 @@ def test_another_speed_is_matched_rightly(tmp_path: Path, bundle: Path, speed: f
     assert_they_agree(watch)
 
 
+def test_changes_of_speed_are_matched_rightly_and_are_no_gaps(tmp_path: Path, bundle: Path) -> None:
+    write_file(tmp_path / "changing_raw.fif", 30.0)
+    with (
+        running("--model", bundle, "--replay", tmp_path / "changing_raw.fif", "--wait", "10") as daemon,
+        Connection(daemon.url, ["meg", "meg_recorded"], reconnect=False) as connection,
+    ):
+        watch = Watch(connection)
+        watch.further(10)
+        (replay,) = daemon.http("GET", "/api/v1/replays")[1]
+        for speed in (3.0, 0.5, 1.0):
+            status, changed = daemon.http("POST", f"/api/v1/replays/{replay['id']}/speed", {"speed": speed})
+            assert (status, changed["status"]["speed"]) == (200, speed)
+            watch.further(20)
+        session = only_session(daemon)
+        (replay,) = daemon.http("GET", "/api/v1/replays")[1]
+    assert replay["status"]["source_id"] == session["source_id"]
+    assert session["status"]["gaps"] == 0
+    t0 = np.array([frame.t0 for frame in watch.frames["meg"]])
+    np.testing.assert_allclose(np.diff(t0), t0[1] - t0[0], atol=1e-4)
+    assert_they_agree(watch)
+
+
 def test_a_file_without_these_sensors_has_no_such_product(tmp_path: Path, bundle: Path) -> None:
     eeg = eeg_like(len(CAP), round(4 * RATE_HZ), offset_v=0.0)
     info = mne.create_info(["MEG0112", *CAP], RATE_HZ, ["grad", *["eeg"] * len(CAP)], verbose="error")

@@ -92,6 +92,7 @@ COMMANDS = st.lists(
         st.tuples(st.just("tick"), st.floats(1e-3, 1.5)),
         st.tuples(st.just("pause"), st.floats(1e-3, 5.0)),
         st.tuples(st.just("seek"), st.floats(0, 0.99)),
+        st.tuples(st.just("speed"), SPEEDS),
     ),
     max_size=20,
 )
@@ -108,6 +109,9 @@ def test_stamps_step_by_a_sample_period_but_for_the_length_of_each_pause(
         if command == "seek":
             playhead.seek(number * n_samples / rate_hz)
             continue
+        if command == "speed":
+            playhead.set_speed(number, now)
+            continue
         if command == "pause":
             playhead.pause(now)
             now += number
@@ -121,6 +125,49 @@ def test_stamps_step_by_a_sample_period_but_for_the_length_of_each_pause(
             assert piece.last_time == pytest.approx(piece.first_time + (piece.stop - piece.start - 1) / rate_hz)
             sent += piece.stop - piece.start
     assert playhead.sent == sent
+
+
+@given(RATES, SPEEDS, st.integers(100, 2000), COMMANDS)
+def test_at_changing_speeds_what_is_due_is_given_and_no_more(
+    rate_hz: float, speed: float, n_samples: int, commands: list[Command]
+) -> None:
+    playhead = Playhead(rate_hz, n_samples, speed=speed, loop=True)
+    playhead.resume(START)
+    now, due = START, 0.0
+    for command, number in commands:
+        if command == "speed":
+            playhead.set_speed(number, now)
+            speed = number
+        elif command == "pause":
+            playhead.pause(now)
+            speed = 1.0 if speed == 3.0 else 3.0
+            playhead.set_speed(speed, now + number / 2)
+            now += number
+            playhead.resume(now)
+        elif command == "tick":
+            now += number
+            due += number * rate_hz * speed
+            pieces_at(playhead, now)
+            # What is kept back is less than a chunk.
+            assert due - 0.01 * rate_hz * speed - 1.01 <= playhead.sent <= due + 1.01
+
+
+def test_a_change_of_speed_is_no_jump_of_signal_or_stamps_and_pauses_stay_gaps() -> None:
+    playhead = Playhead(100.0, 1000)
+    playhead.resume(START)
+    pieces = pieces_at(playhead, START + 0.995)
+    playhead.set_speed(2.0, START + 1.0)
+    pieces += pieces_at(playhead, START + 1.9975)
+    assert (playhead.speed, playhead.sent) == (2.0, 300)
+    playhead.set_speed(1.0, START + 2.0)
+    playhead.pause(START + 2.0)
+    playhead.resume(START + 2.5)
+    pieces += pieces_at(playhead, START + 3.495)
+    assert [i for piece in pieces for i in range(piece.start, piece.stop)] == list(range(400))
+    stamps = [piece.first_time + n / 100.0 for piece in pieces for n in range(piece.stop - piece.start)]
+    # Two seconds of signal went by in one: the stamps stay that second ahead of the clock.
+    assert stamps[:300] == pytest.approx([START + n / 100.0 for n in range(300)])
+    assert stamps[300:] == pytest.approx([START + 0.5 + n / 100.0 for n in range(300, 400)])
 
 
 def test_a_loop_begins_again_without_a_jump_of_the_stamps_and_is_announced() -> None:
@@ -174,27 +221,33 @@ def test_a_position_outside_the_recording_is_refused(position_s: float) -> None:
         playhead.seek(position_s)
 
 
-@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("speed", [0.0, -1.0, 1e-300, 1e300, float("nan"), float("inf")])
 def test_an_impossible_speed_is_refused(speed: float) -> None:
-    with pytest.raises(PlaybackError, match="give a positive number"):
+    with pytest.raises(PlaybackError, match=r"give a number from 0\.001 to 10000, 1 for real time"):
         Playhead(100.0, 1000, speed=speed)
+    playhead = Playhead(100.0, 1000)
+    with pytest.raises(PlaybackError, match=r"give a number from 0\.001 to 10000, 1 for real time"):
+        playhead.set_speed(speed, START)
+    assert playhead.speed == 1.0
 
 
-def test_after_the_end_there_is_no_seeking() -> None:
+def test_after_the_end_there_is_no_seeking_and_no_other_speed() -> None:
     playhead = Playhead(100.0, 10)
     playhead.resume(START)
     play_to_end(playhead, START)
     with pytest.raises(PlaybackError, match="ended"):
         playhead.seek(0.0)
+    with pytest.raises(PlaybackError, match="ended"):
+        playhead.set_speed(2.0, START)
 
 
 @given(
     RATES,
     st.integers(1, 3000),
     SPEEDS,
-    st.lists(st.tuples(st.floats(1e-4, 0.5), st.sampled_from(["go on", "pause", "seek"]), st.floats(0, 0.99))),
+    st.lists(st.tuples(st.floats(1e-4, 0.5), st.sampled_from(["go on", "pause", "seek", "speed"]), st.floats(0, 0.99))),
 )
-def test_a_stamp_tells_the_sample_through_loops_seeks_and_pauses(
+def test_a_stamp_tells_the_sample_through_loops_seeks_pauses_and_changes_of_speed(
     rate_hz: float, n_samples: int, speed: float, ticks: list[tuple[float, str, float]]
 ) -> None:
     playhead = Playhead(rate_hz, n_samples, speed=speed, loop=True)
@@ -213,6 +266,8 @@ def test_a_stamp_tells_the_sample_through_loops_seeks_and_pauses(
             playhead.pause(now)
             now += 0.01 + share
             playhead.resume(now)
+        elif act == "speed":
+            playhead.set_speed(0.5 + 20 * share, now)
     stamps, samples = (np.array(each) for each in zip(*given_out, strict=True)) if given_out else (np.empty(0),) * 2
     found = playhead.samples_at(stamps)
     # What lies many jumps back is forgotten, and never taken for another sample.

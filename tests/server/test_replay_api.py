@@ -49,6 +49,9 @@ def test_a_replay_is_opened_paused_moved_resumed_and_closed(client: httpx.Client
     assert client.get(replay).json()["status"]["position_s"] == 30.0
     resumed = client.post(f"{replay}/resume").json()["status"]
     assert resumed["state"] == "playing"
+    faster = client.post(f"{replay}/speed", json={"speed": 2.0}).json()["status"]
+    assert (faster["speed"], faster["state"]) == (2.0, "playing")
+    assert faster["samples_sent"] >= resumed["samples_sent"]
     assert client.get(URL).json()[0]["id"] == opened.json()["id"]
 
     assert client.delete(replay).status_code == 204
@@ -72,8 +75,23 @@ def test_what_cannot_be_replayed_is_said(client: httpx.Client, file: str) -> Non
     code, message = error_of(client.post(URL, json={"file": file, "start": 60.0}), 422)
     assert (code, message) == ("not_possible", "60 s is outside the recording: give a position from 0 to 60 s")
     code, message = error_of(client.post(URL, json={"file": file, "speed": 0}), 422)
-    assert (code, message) == ("not_possible", "the speed 0 is not possible: give a positive number, 1 for real time")
+    assert (code, message) == (
+        "not_possible",
+        "the speed 0 is not possible: give a number from 0.001 to 10000, 1 for real time",
+    )
     assert client.get(URL).json() == []
+
+
+def test_a_speed_that_is_not_possible_leaves_the_replay_as_it_was(client: httpx.Client, file: str) -> None:
+    replay = f"{URL}/{client.post(URL, json={'file': file}).json()['id']}"
+    code, message = error_of(client.post(f"{replay}/speed", json={"speed": -1}), 422)
+    assert (code, message) == (
+        "not_possible",
+        "the speed -1 is not possible: give a number from 0.001 to 10000, 1 for real time",
+    )
+    assert error_of(client.post(f"{replay}/speed", json={"sped": 2}), 422)[0] == "bad_request"
+    status = client.get(replay).json()["status"]
+    assert (status["speed"], status["state"]) == (1.0, "playing")
 
 
 def test_one_stream_of_a_name_at_a_time(client: httpx.Client, file: str) -> None:
