@@ -9,6 +9,7 @@ import asyncio
 import math
 import re
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -28,14 +29,19 @@ from cortexcast_server.lsl_source import LslSource, NoAnswerError
 from cortexcast_server.lsl_streams import Query, find
 from cortexcast_server.markers import MarkerRelay
 from cortexcast_server.protocol import Bye, Marker, Product, Status
+from cortexcast_server.recording import RecordingError
 from cortexcast_server.replay_api import Replays
 from cortexcast_server.replayed_meg import ReplayedMeg
 from cortexcast_server.session import Session
 from cortexcast_server.settings import Settings
 from cortexcast_server.signal import SignalError
+from cortexcast_server.simulated_recording import simulate
 
 _JOIN_S = 1.0
 _MARKERS_S = 3.0
+
+_DEMO_FILE = "simulated_headset_raw.fif"
+_DEMO_WAIT_S = 10.0
 
 _MOST_EARLY_MARKERS = 100
 
@@ -68,6 +74,8 @@ class Daemon:
         self._markers = MarkerRelay(self._marker)
         self.stopping = asyncio.Event()
         self._failures: dict[str, asyncio.Future[SignalError]] = {}
+        self._demo_lock = asyncio.Lock()
+        self._demo_folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def sessions(self) -> list[Session]:
@@ -128,6 +136,50 @@ class Daemon:
         session.start()
         return session
 
+    async def open_demo(self) -> tuple[Session, bool]:
+        """Serve a simulated headset, whose recording is replayed in a loop; what of that is there already is kept.
+
+        Returns:
+            The session, and whether it is new.
+
+        Raises:
+            RecordingError: the recording cannot be written.
+            PlaybackError: another recording of its name is being replayed.
+            SignalError: one of the models cannot use it, or the daemon stops.
+        """
+        async with self._demo_lock:
+            if self.stopping.is_set():
+                raise SignalError("the daemon is stopping: start it again")
+            query = await asyncio.to_thread(self._replay_demo)
+            for session in self.sessions:
+                if session.source_id == query.source_id and session.state not in ("failed", "ended"):
+                    return session, False
+            return await self.open_session(query, None, _DEMO_WAIT_S), True
+
+    def _replay_demo(self) -> Query:
+        file = self._demo_file()
+        for _, player in self.replays.list():
+            if player.recording.path == file and player.status().state != "ended":
+                return Query(source_id=player.recording.source_id)
+        return self.replay(file, loop=True)
+
+    def _demo_file(self) -> Path:
+        """Simulated when it is first needed; gone with the daemon."""
+        try:
+            if self._demo_folder is None:
+                self._demo_folder = tempfile.TemporaryDirectory(prefix="cortexcast-demo-")
+            file = Path(self._demo_folder.name, _DEMO_FILE)
+            if not file.exists():
+                partial = file.with_name(f"partial_{_DEMO_FILE}")
+                simulate(partial)
+                partial.rename(file)
+        except OSError as error:
+            raise RecordingError(
+                f"the simulated recording cannot be written: {error}. Make room in {tempfile.gettempdir()}, or set "
+                "TMPDIR to another folder"
+            ) from None
+        return file
+
     def _replayed_meg(self, source_id: str) -> ReplayedMeg | None:
         for manifest in (model.bundle.manifest for model in self.models):
             if manifest.product == MEG:
@@ -176,7 +228,8 @@ class Daemon:
         self.hub.tell_all(Bye(reason=reason))
         for session in self.sessions:
             session.stop()
-        await asyncio.to_thread(self._join)
+        async with self._demo_lock:  # a recording that is being simulated would be replayed for nobody
+            await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
         """End the readers before the replays that they read: a reader would take their end for a loss."""
@@ -184,6 +237,8 @@ class Daemon:
             session.join(_JOIN_S)
         self._markers.stop()
         self.replays.close_all()
+        if self._demo_folder is not None:
+            self._demo_folder.cleanup()
 
     def _new_id(self, stream: str) -> str:
         slug = re.sub(r"[^a-z0-9]+", "-", stream.lower()).strip("-") or "stream"

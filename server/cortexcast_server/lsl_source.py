@@ -89,7 +89,7 @@ class LslSource:
         self._layout = eeg_layout(self._inlet.info, unit)
         self._inlet.open()
         self.signal = self._layout.signal
-        self.source_id = info.source_id()
+        self.source_id: str = info.source_id()
         self.uid = info.uid()
 
     def read(self, timeout_s: float) -> Chunk | None:

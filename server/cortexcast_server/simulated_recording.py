@@ -19,6 +19,7 @@ from cortexcast_models.simulation.randomness import stream
 from cortexcast_server.offline import place_sensors
 
 RATE_HZ = 500.0
+DURATION_S = 60.0
 
 _VEOG_V, _VEOG_NOISE_V = 300e-6, 5e-6
 """A blink's peak in the vertical EOG, and what else it shows."""
@@ -29,7 +30,7 @@ Array = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 
-def simulate(path: Path, duration_s: float = 60.0, seed: int = 0) -> Path:
+def simulate(path: Path, duration_s: float = DURATION_S, seed: int = 0) -> Path:
     """Write the recording: 70 EEG channels, a vertical EOG and 306 MEG channels at 500 Hz.
 
     Its annotations ``state/0`` and so on tell when the brain changes to another of its states.

@@ -6,10 +6,8 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from cortexcast_server.inference import model_names
@@ -17,10 +15,8 @@ from cortexcast_server.lsl_config import quiet
 from cortexcast_server.protocol import Agreement
 from cortexcast_server.runner import running_daemon, stop_event, websocket_url
 from cortexcast_server.session import Session
-from cortexcast_server.settings import add_models, load_settings
-from cortexcast_server.simulated_recording import simulate
-
-_SIGNAL_S = 60.0
+from cortexcast_server.settings import Settings, add_models, load_settings
+from cortexcast_server.simulated_recording import DURATION_S
 
 
 class DemoError(Exception):
@@ -38,22 +34,18 @@ def main(args: argparse.Namespace) -> int:
     """Simulate, replay, serve, watch."""
     quiet()
     settings = load_settings(None, {"port": args.port, "models": args.models})
-    with tempfile.TemporaryDirectory(prefix="cortexcast-demo-") as folder:
-        file = Path(folder) / "simulated_headset_raw.fif"
-        print(
-            f"simulating {_SIGNAL_S:g} s of EEG and the MEG behind it; the EEG is replayed in a loop through LSL ...",
-            flush=True,
-        )
-        simulate(file, duration_s=_SIGNAL_S)
-        asyncio.run(_demo(file, settings, args.duration))
+    print(
+        f"simulating {DURATION_S:g} s of EEG and the MEG behind it; the EEG is replayed in a loop through LSL ...",
+        flush=True,
+    )
+    asyncio.run(_demo(settings, args.duration))
     return 0
 
 
-async def _demo(file: Path, settings: Any, duration_s: float | None) -> None:
+async def _demo(settings: Settings, duration_s: float | None) -> None:
     with stop_event() as stop:
         async with running_daemon(settings) as (daemon, base):
-            query = await asyncio.to_thread(daemon.replay, file, loop=True)
-            session = await daemon.open_session(query, settings.unit, settings.wait_s)
+            session, _ = await daemon.open_demo()
             print(f"serving {model_names(daemon.models)} at {websocket_url(base)}")
             print(
                 f"subscribe with 'cortexcast watch {websocket_url(base)}' · REST at {base}/api/docs · stop with Ctrl-C"
