@@ -2,20 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 Codes = dict[type[Exception], tuple[int, str]]
 """Status and code of each exception whose message is for the user."""
+
+Answers = dict[int | str, dict[str, Any]]
+"""Answers as FastAPI takes their description, by status."""
+
+
+class ErrorInfo(BaseModel):
+    """What a request did wrong."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    code: str
+    """For programs."""
+
+    message: str
+    """What was wrong and what to do, for people."""
+
+
+class ErrorAnswer(BaseModel):
+    """The one form of every error."""
+
+    error: ErrorInfo
+
+
+ANY_ERRORS: Answers = {
+    403: {"model": ErrorAnswer, "description": "`other_origin`: the request comes from a page of another origin"},
+    "default": {"model": ErrorAnswer, "description": "any other error"},
+}
+"""What every route may answer."""
+
+
+def error_answers(codes: Codes, *kinds: type[Exception], has_body: bool = False) -> Answers:
+    """How a route declares its errors.
+
+    Args:
+        codes: as in ``add_error_handlers``.
+        kinds: those that the route may raise.
+        has_body: the route takes a body, which may be wrong too.
+    """
+    meanings: dict[int, list[str]] = {}
+    for kind in kinds:
+        status, code = codes[kind]
+        first_line = (kind.__doc__ or "").partition("\n")[0]
+        meanings.setdefault(status, []).append(f"`{code}`: {first_line}")
+    if has_body:
+        meanings.setdefault(422, []).append("`bad_request`: The body is not what the route takes.")
+    return {status: {"model": ErrorAnswer, "description": "\n\n".join(each)} for status, each in meanings.items()}
 
 
 def add_error_handlers(app: FastAPI, codes: Codes) -> None:
     """Answer these exceptions, requests that do not validate, and unknown paths."""
 
     def reply(status: int, code: str, message: str) -> JSONResponse:
-        return JSONResponse({"error": {"code": code, "message": message}}, status)
+        return JSONResponse(ErrorAnswer(error=ErrorInfo(code=code, message=message)).model_dump(), status)
 
     async def known(_: Request, error: Exception) -> JSONResponse:
         status, code = codes[type(error)]

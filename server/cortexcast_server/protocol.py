@@ -1,4 +1,4 @@
-"""The JSON messages of ``cortexcast.v1``, typed. ``docs/protocol.md`` describes them."""
+"""The JSON messages of ``cortexcast.v1``, typed. ``docs/protocol.md`` describes them, and ``asyncapi`` to programs."""
 
 from __future__ import annotations
 
@@ -8,28 +8,46 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter, 
 
 from cortexcast_client.wire import SUBPROTOCOL
 
+ErrorCode = Literal["bad_message", "unknown_product", "unknown_session", "unknown_subprotocol", "unknown_format"]
+
+FrameFormat = Literal["binary", "json"]
+"""How a client takes data frames."""
+
 
 class ProtocolError(Exception):
     """A client's mistake, to be told to that client alone."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
 class Message(BaseModel):
-    """A frozen record; a client's unknown keys are errors."""
+    """A frozen record. A client ignores keys that it does not know: a newer daemon may say more."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class ClientMessage(Message):
+    """What a client sends; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class ProductChannel(Message):
-    """One channel of a product; ``location`` is in metres: 3 numbers (head), or FIFF's 12 (device)."""
+    """One channel of a product."""
 
     name: str
+    """As `MEG0113` or `Cz`."""
+
     type: str
+    """`eeg`, `mag`, `grad`, `bold`, `embedding` or `label`."""
+
     unit: str
+    """`V`, `T`, `T/m`, `%`, or `1` of what has none."""
+
     location: tuple[float, ...]
+    """In metres: 3 numbers (head coordinates; of `bold` MNI's), FIFF's 12 (device coordinates), or none."""
 
 
 class ModelInfo(Message):
@@ -37,31 +55,58 @@ class ModelInfo(Message):
 
     name: str
     version: str
+
     digest: str
+    """SHA-256 of the bundle's manifest."""
+
     trained_on: str
+    """`physics`, `simulated` or `recorded`."""
 
 
 class Product(Message):
     """One stream of frames that a client can subscribe to."""
 
     index: int
+    """How frames and acknowledgements name it; never used twice."""
+
     session: str
+    """The id of the session that it belongs to."""
+
     stream: str
+    """The headset's name."""
+
     product: str
+    """`eeg`, `meg`, `fmri`, `stimulus` or `meg_recorded`."""
+
     rate_hz: float
+
     hop: int
+    """Samples a frame."""
+
     delay_s: float
+    """The newest EEG sample that a frame needed is this much younger than the frame's last sample."""
+
     channels: tuple[ProductChannel, ...]
+    """In the order of a frame's rows."""
+
     model: ModelInfo | None
+    """Null for what no model makes."""
+
     replayed: bool
+    """The source is a recording, not a headset."""
 
 
 class Hello(Message):
     """The server's first message."""
 
     type: Literal["hello"] = "hello"
+
     version: str
+    """The daemon's."""
+
     clock_offset: float
+    """Seconds to add to a time of the LSL clock to get Unix time."""
+
     products: tuple[Product, ...]
 
 
@@ -87,13 +132,14 @@ class Agreement(Message):
     own helmet's pose, while the estimate is for the virtual helmet.
     """
 
-    seconds: float = Field(description="how much is compared, of the last 20 s")
-    explained_variance: dict[str, float] = Field(
-        description="share of the power of the file's MEG that the estimate explains, by `mag` and `grad`"
-    )
-    median_r: dict[str, float] = Field(
-        description="the median over sensors of the correlation over time, by `mag` and `grad`"
-    )
+    seconds: float
+    """How much is compared, of the last 20 s."""
+
+    explained_variance: dict[str, float]
+    """Share of the power of the file's MEG that the estimate explains, by `mag` and `grad`."""
+
+    median_r: dict[str, float]
+    """The median over sensors of the correlation over time, by `mag` and `grad`."""
 
 
 SessionState = Literal["live", "stalled", "lost", "failed", "ended"]
@@ -105,20 +151,48 @@ class Status(Message):
     type: Literal["status"] = "status"
     session: str
     state: SessionState
+
     error: str | None
+    """Why it failed."""
+
     samples_in: int
+    """Of the headset."""
+
     samples_out: int
+    """Of MEG, or where none is served of what comes most often."""
+
     gaps: int
+    """How often samples were missing."""
+
     missing_s: float
+    """How much was missing, in seconds."""
+
     restarts: int
+    """How often the source was opened anew."""
+
     rate_hz: float | None
+    """The source's, measured; null where it is not known yet."""
+
     sample_age_s: float | None
+    """Of the newest sample; null before the first."""
+
     latency_ms: Latency | None
+    """Null where no frame was published in the last second."""
+
     bad_channels: tuple[str, ...]
+    """Channels of the headset that are left out now: flat, not finite, or without a place on the head."""
+
     interpolated: tuple[str, ...]
+    """Channels of the product `eeg` that are interpolated now; all of them where no estimate is possible."""
+
     notes: tuple[str, ...]
-    agreement: Agreement | None = Field(None, description="null where no file with MEG is replayed")
+    """What a person should know about the source, a sentence each."""
+
+    agreement: Agreement | None = None
+    """Null where no file with MEG is replayed."""
+
     dropped: dict[int, int] = {}
+    """Frames that this subscriber did not get, by product index."""
 
 
 class Marker(Message):
@@ -126,18 +200,27 @@ class Marker(Message):
 
     type: Literal["marker"] = "marker"
     session: str
+
     stream: str
+    """The name of the marker stream."""
+
     label: str
+
     time: float
+    """Seconds of the LSL clock."""
+
     clock_offset: float
+    """Seconds to add to `time` to get Unix time."""
 
 
 class Error(Message):
     """What a client did wrong."""
 
     type: Literal["error"] = "error"
-    code: str
+    code: ErrorCode
+
     message: str
+    """What was wrong and what to do."""
 
 
 class Bye(Message):
@@ -147,25 +230,36 @@ class Bye(Message):
     reason: str
 
 
-class Subscribe(Message):
+class Subscribe(ClientMessage):
     """Ask for products; replaces the subscription before."""
 
     type: Literal["subscribe"]
+
     products: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Their names, as `["meg"]`."""
+
     session: str | None = None
+    """One session's id; null for every session, those to come as well."""
+
     resume: dict[str, NonNegativeInt] = {}
+    """The last sequence number handled, by `SESSION/PRODUCT`."""
+
     acks: bool = False
+    """The client will acknowledge."""
 
 
-class Ack(Message):
+class Ack(ClientMessage):
     """The last frame of a product that the client handled."""
 
     type: Literal["ack"]
+
     product: int
+    """Its index."""
+
     sequence: NonNegativeInt
 
 
-class Unsubscribe(Message):
+class Unsubscribe(ClientMessage):
     """No more frames, please."""
 
     type: Literal["unsubscribe"]

@@ -9,11 +9,13 @@ import itertools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import fastapi
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from cortexcast_server.http_errors import Codes
+from cortexcast_server.http_errors import Codes, error_answers
 from cortexcast_server.player import Player, PlayerStatus
 from cortexcast_server.playhead import PlaybackError
 from cortexcast_server.recording import Recording, RecordingError
@@ -126,29 +128,40 @@ REPLAY_ERRORS: Codes = {
 class ReplayRequest(BaseModel):
     """What to replay, and how."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     file: Path
+    """A recording of the daemon's machine: .fif, .set, .vhdr, .edf, .bdf or .xdf."""
+
     name: str | None = None
+    """The LSL stream's; by default the file's."""
+
     speed: float = 1.0
-    start: float = Field(0.0, description="seconds since the recording's first sample")
+    """Seconds of signal a second, from 0.001 to 10000."""
+
+    start: float = 0.0
+    """Seconds since the recording's first sample."""
+
     loop: bool = False
+    """Begin again at the end."""
 
 
 class SeekRequest(BaseModel):
     """Where to go on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     position_s: float
+    """Seconds since the recording's first sample."""
 
 
 class SpeedRequest(BaseModel):
     """How fast to go on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     speed: float
+    """Seconds of signal a second, from 0.001 to 10000."""
 
 
 class ReplayInfo(BaseModel):
@@ -156,6 +169,11 @@ class ReplayInfo(BaseModel):
 
     id: str
     status: PlayerStatus
+
+
+_Id = Annotated[str, fastapi.Path(description="the replay's, as its opening answered")]
+_KNOWN = error_answers(REPLAY_ERRORS, UnknownReplayError)
+_POSSIBLE = error_answers(REPLAY_ERRORS, UnknownReplayError, PlaybackError, has_body=True)
 
 
 def replay_router(replays: Replays) -> APIRouter:
@@ -167,48 +185,50 @@ def replay_router(replays: Replays) -> APIRouter:
 
     @router.get("")
     def list_replays() -> list[ReplayInfo]:
-        """The replays, oldest first."""
+        """The replays, oldest first; those that have ended too."""
         return [ReplayInfo(id=replay_id, status=player.status()) for replay_id, player in replays.list()]
 
-    @router.post("", status_code=201)
+    @router.post(
+        "", status_code=201, responses=error_answers(REPLAY_ERRORS, RecordingError, PlaybackError, has_body=True)
+    )
     def open_replay(request: ReplayRequest) -> ReplayInfo:
         """Replay a file of this machine."""
         return info(
             replays.open(request.file, name=request.name, speed=request.speed, start_s=request.start, loop=request.loop)
         )
 
-    @router.get("/{replay_id}")
-    def show_replay(replay_id: str) -> ReplayInfo:
+    @router.get("/{replay_id}", responses=_KNOWN)
+    def show_replay(replay_id: _Id) -> ReplayInfo:
         """One replay."""
         return info(replay_id)
 
-    @router.post("/{replay_id}/pause")
-    def pause(replay_id: str) -> ReplayInfo:
+    @router.post("/{replay_id}/pause", responses=_KNOWN)
+    def pause(replay_id: _Id) -> ReplayInfo:
         """Send nothing until it is resumed."""
         replays.get(replay_id).pause()
         return info(replay_id)
 
-    @router.post("/{replay_id}/resume")
-    def resume(replay_id: str) -> ReplayInfo:
+    @router.post("/{replay_id}/resume", responses=_KNOWN)
+    def resume(replay_id: _Id) -> ReplayInfo:
         """Go on."""
         replays.get(replay_id).resume()
         return info(replay_id)
 
-    @router.post("/{replay_id}/seek")
-    def seek(replay_id: str, request: SeekRequest) -> ReplayInfo:
+    @router.post("/{replay_id}/seek", responses=_POSSIBLE)
+    def seek(replay_id: _Id, request: SeekRequest) -> ReplayInfo:
         """Go on from another place."""
         replays.get(replay_id).seek(request.position_s)
         return info(replay_id)
 
-    @router.post("/{replay_id}/speed")
-    def set_speed(replay_id: str, request: SpeedRequest) -> ReplayInfo:
+    @router.post("/{replay_id}/speed", responses=_POSSIBLE)
+    def set_speed(replay_id: _Id, request: SpeedRequest) -> ReplayInfo:
         """Go on at another speed; neither the signal nor its stamps jump."""
         replays.get(replay_id).set_speed(request.speed)
         return info(replay_id)
 
-    @router.delete("/{replay_id}", status_code=204)
-    def close_replay(replay_id: str) -> None:
-        """Stop it."""
+    @router.delete("/{replay_id}", status_code=204, responses=_KNOWN)
+    def close_replay(replay_id: _Id) -> None:
+        """Stop it and forget it."""
         replays.close(replay_id)
 
     return router

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from importlib.metadata import version
+from typing import get_args
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -11,9 +12,19 @@ from cortexcast_client.wire import SUBPROTOCOL
 from cortexcast_server.daemon import Daemon, unix_clock_offset
 from cortexcast_server.hub import Hub, Subscriber
 from cortexcast_server.origin import is_ours
-from cortexcast_server.protocol import Ack, Bye, Error, Hello, Message, ProtocolError, Subscribe, parse_request
+from cortexcast_server.protocol import (
+    Ack,
+    Bye,
+    Error,
+    ErrorCode,
+    FrameFormat,
+    Hello,
+    ProtocolError,
+    Subscribe,
+    parse_request,
+)
 
-_FORMATS = ("binary", "json")
+_FORMATS: tuple[FrameFormat, ...] = get_args(FrameFormat)
 _GOING_AWAY, _PROTOCOL_ERROR, _POLICY, _TRY_LATER = 1001, 1002, 1008, 1013
 
 
@@ -97,7 +108,7 @@ async def _write(socket: WebSocket, daemon: Daemon, subscriber: Subscriber, read
                 return
 
 
-async def _refuse(socket: WebSocket, code: str, message: str) -> None:
-    error: Message = Error(code=code, message=message)
+async def _refuse(socket: WebSocket, code: ErrorCode, message: str) -> None:
+    error = Error(code=code, message=message)
     await socket.send_text(error.model_dump_json())
     await socket.close(_PROTOCOL_ERROR, code)  # the reason is limited to 123 bytes; the message has said it all

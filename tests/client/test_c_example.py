@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from cortexcast_client.wire import HEADER, Flags, WireError, decode, encode
 
 SOURCE = Path(__file__).parents[2] / "clients" / "examples" / "decode_frame.c"
-OPTIONS = "-std=c99 -Wall -Wextra -Werror -pedantic -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ENVIRONMENT = os.environ | {"ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99"}
 ANY_PRODUCT = dict.fromkeys(range(2**16), ("session", "meg"))
 
@@ -33,7 +34,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.fail(f"{reason}, which CI must have")
         pytest.skip(reason)
     built = tmp_path_factory.mktemp("c") / "decode_frame"
-    done = subprocess.run(["cc", *OPTIONS, "-o", built, SOURCE], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["cc", *WARNINGS, *SANITIZERS, "-o", built, SOURCE], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return built
 

@@ -231,9 +231,9 @@ def test_control_messages_are_lossless_until_the_client_must_go() -> None:
     hub = make_hub()
     subscriber = make_subscriber(hub)
     for k in range(MAX_CONTROL):
-        subscriber.tell(Error(code="x", message=str(k)))
+        subscriber.tell(Error(code="bad_message", message=str(k)))
     assert not subscriber.overflowed
-    subscriber.tell(Error(code="x", message="one too many"))
+    subscriber.tell(Error(code="bad_message", message="one too many"))
     assert subscriber.overflowed
     taken = [message.message for _ in range(MAX_CONTROL) if isinstance(message := hub.take(subscriber), Error)]
     assert taken == [str(k) for k in range(MAX_CONTROL)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
 from rich.progress import BarColumn, Progress, TextColumn
 
-from cortexcast_server.http_errors import add_error_handlers
+from cortexcast_server.http_errors import ANY_ERRORS, add_error_handlers
 from cortexcast_server.lsl_config import quiet
 from cortexcast_server.origin import refuse_other_origins
 from cortexcast_server.player import Player
@@ -71,7 +72,7 @@ async def _replay(args: argparse.Namespace) -> None:
 
 def replay_app(replays: Replays) -> FastAPI:
     """The application that controls a process's replays."""
-    app = FastAPI(title="cortexcast replay")
+    app = FastAPI(title="cortexcast replay", version=version("cortexcast"), responses=ANY_ERRORS)
     add_error_handlers(app, REPLAY_ERRORS)
     refuse_other_origins(app)
     app.include_router(replay_router(replays))
