@@ -56,6 +56,7 @@ class Product:
         channels: in the order of the frames' rows.
         model: what estimates it; None for ``eeg`` and ``meg_recorded``.
         replayed: the source is a recording, not a headset.
+        simulated: no brain was measured: the source says that it was simulated.
     """
 
     index: int
@@ -68,6 +69,7 @@ class Product:
     channels: tuple[Channel, ...]
     model: Model | None
     replayed: bool
+    simulated: bool = False
 
     def times(self, frame: Frame) -> NDArray[np.float64]:
         """When each sample of the frame happened: ``(n_samples,)``, seconds of the LSL clock."""
@@ -243,6 +245,7 @@ def _product(item: Object) -> Product:
         channels=tuple(_channel(channel) for channel in item["channels"]),
         model=None if model is None else Model(*(str(model[key]) for key in Model.__slots__)),
         replayed=bool(item["replayed"]),
+        simulated=bool(item.get("simulated", False)),
     )
 
 

@@ -97,8 +97,9 @@ def eeg_layout(info: pylsl.StreamInfo, unit: str | None = None) -> EegLayout:
         )
     eeg = tuple(replace(channels[row], unit=unit or channels[row].unit or ASSUMED_UNIT) for row in rows)
     replayed = info.source_id().startswith(REPLAY_SOURCE)
+    simulated = info.desc().child_value("simulated") == "true"
     return EegLayout(
-        Signal(name, info.nominal_srate(), eeg, replayed),
+        Signal(name, info.nominal_srate(), eeg, replayed, simulated),
         np.array(rows),
         np.array([volts_per(channel.unit) for channel in eeg]),
     )

@@ -47,6 +47,7 @@ class Outlet:
             model="" if model is None else f"{model.name} {model.version} {model.digest}",
             trained_on="" if model is None else model.trained_on,
             replayed=str(product.replayed).lower(),
+            simulated=str(product.simulated).lower(),
         )
         self._outlet = self._open()
         self._next_t0: float | None = None

@@ -95,6 +95,9 @@ class Product(Message):
     replayed: bool
     """The source is a recording, not a headset."""
 
+    simulated: bool
+    """No brain was measured: the source says that it was simulated."""
+
 
 class Hello(Message):
     """The server's first message."""

@@ -21,6 +21,7 @@ import pylsl
 from mne.io.constants import FIFF
 from numpy.typing import NDArray
 
+from cortexcast_models.simulation import SIMULATED
 from cortexcast_server.lsl_metadata import REPLAY_SOURCE, OutletChannel, make_info
 from cortexcast_server.xdf import XdfError, read_xdf
 
@@ -68,6 +69,7 @@ class _Content:
     meg_names: tuple[str, ...] = ()
     meg: Read = lambda start, stop: np.empty((stop - start, 0))
     """Likewise, of the channels of MEG."""
+    simulated: bool = False
 
 
 class Recording:
@@ -81,6 +83,7 @@ class Recording:
         channels: every channel but those of MEG: voltages in microvolts, others in their own units; those of .xdf as
             their stream declared them.
         annotations: in order of onset, all within the recording.
+        simulated: its header says that it was simulated.
         meg_names: magnetometers and gradiometers, which a replay does not send; ``read_meg`` gives them.
 
     Raises:
@@ -103,6 +106,7 @@ class Recording:
         self.channels = content.channels
         self.annotations = content.annotations
         self.meg_names = content.meg_names
+        self.simulated = content.simulated
         self._samples = content.samples
         self._meg = content.meg
         if not self.n_samples:
@@ -147,7 +151,8 @@ class Recording:
 
     def stream_info(self) -> pylsl.StreamInfo:
         """The stream that a replay announces, with full channel metadata."""
-        return make_info(self.name, "EEG", self.rate_hz, self.source_id, self.channels)
+        simulated = str(self.simulated).lower()
+        return make_info(self.name, "EEG", self.rate_hz, self.source_id, self.channels, simulated=simulated)
 
 
 class ReadAhead:
@@ -196,7 +201,10 @@ def _open_mne(path: Path) -> _Content:
         for onset, duration, label in zip(onsets, raw.annotations.duration, raw.annotations.description, strict=True)
     )
     meg_names = tuple(raw.ch_names[row] for row in meg_rows)
-    return _Content(float(raw.info["sfreq"]), int(raw.n_times), channels, annotations, samples, meg_names, meg)
+    simulated = (raw.info["description"] or "").startswith(SIMULATED)
+    return _Content(
+        float(raw.info["sfreq"]), int(raw.n_times), channels, annotations, samples, meg_names, meg, simulated
+    )
 
 
 def _read_raw(path: Path) -> Any:

@@ -293,4 +293,5 @@ def describe_product(engine: Engine, bundle: Bundle, product: str, index: int, s
         channels=tuple(channels),
         model=model if product == manifest.product else None,
         replayed=engine.signal.replayed,
+        simulated=engine.signal.simulated,
     )

@@ -30,6 +30,7 @@ class Signal:
     rate_hz: float
     channels: tuple[Channel, ...]
     replayed: bool = False
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
+from cortexcast_models.simulation import SIMULATED
 from cortexcast_models.simulation.activity import States, draw_spontaneous, draw_states
 from cortexcast_models.simulation.head import HeadRecord, SimulatedHead, read_head
 from cortexcast_models.simulation.randomness import stream
@@ -76,6 +77,7 @@ def _info(record: HeadRecord) -> Any:
     info.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"), on_missing="ignore", verbose="error")
     with info._unlock():  # MNE offers no public way to place a helmet that no machine has measured
         info["dev_head_t"] = mne.transforms.Transform("meg", "head", record.dev_head_t)
+    info["description"] = SIMULATED
     return info
 
 

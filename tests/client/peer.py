@@ -31,6 +31,7 @@ PRODUCT: dict[str, Any] = {
     "channels": [{"name": "MEG 0111", "type": "mag", "unit": "T", "location": [0.0] * 12}] * 2,
     "model": {"name": "small", "version": "1", "digest": "0" * 64, "trained_on": "simulated"},
     "replayed": False,
+    "simulated": False,
 }
 
 

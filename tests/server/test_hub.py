@@ -22,7 +22,7 @@ def make_product(index: int) -> Product:
     session, product = NAMES[index]
     return Product(
         index=index, session=session, stream="headset", product=product, rate_hz=200.0, hop=8, delay_s=0.0, channels=(),
-        model=None, replayed=False,
+        model=None, replayed=False, simulated=False,
     )  # fmt: skip
 
 

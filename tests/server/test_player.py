@@ -98,6 +98,7 @@ def test_the_stream_announces_what_the_recording_says(tmp_path: Path) -> None:
         announced = eeg_layout(receiver.info).signal
         assert announced == eeg_layout(recording.stream_info()).signal
         assert announced.replayed
+        assert not announced.simulated
 
 
 def test_a_pause_is_a_gap_in_the_stamps_and_in_nothing_else(tmp_path: Path) -> None:

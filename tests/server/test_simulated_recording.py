@@ -10,6 +10,7 @@ from scipy.signal import welch
 
 from cortexcast_models.bundle import read_bundle
 from cortexcast_models.preprocessing import Preprocessor
+from cortexcast_server.lsl_metadata import eeg_layout
 from cortexcast_server.recording import Recording
 from cortexcast_server.replayed_meg import find_sensors
 from cortexcast_server.simulated_recording import RATE_HZ, simulate
@@ -33,6 +34,8 @@ def test_it_replays_as_70_placed_electrodes_and_an_eog_and_holds_the_bundles_sen
     sensors = find_sensors(recording, [channel.name for channel in manifest.channels])
     assert sensors is not None
     assert sensors.tolist() == list(range(306))
+    assert recording.simulated
+    assert eeg_layout(recording.stream_info()).signal.simulated
 
 
 def test_the_helmet_is_the_virtual_one(raw: mne.io.Raw) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from mne.io.constants import FIFF
 from mne.transforms import apply_trans
 
+from cortexcast_models.simulation import SIMULATED
 from cortexcast_training.experiment import PULSE_S, condition
 from cortexcast_training.head import Head
 from cortexcast_training.leadfield import CAP, head_to_mri, helmet, is_magnetometer
@@ -157,6 +158,7 @@ def _info(head: Head) -> Any:
     with info._unlock():  # MNE sets these only from files of a machine
         info["dev_head_t"] = sensors["dev_head_t"]
         info["line_freq"] = 50.0
+    info["description"] = SIMULATED
     assert all(channel["coord_frame"] == FIFF.FIFFV_COORD_DEVICE for channel in info["chs"][: len(meg_types)])
     return info
 

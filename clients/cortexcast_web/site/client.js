@@ -37,7 +37,7 @@ import { decode, SUBPROTOCOL, WireError } from "./wire.js";
  * @property {Channel[]} channels in the order of the frames' rows
  * @property {Model | null} model
  * @property {boolean} replayed
- * @property {boolean} [simulated] the signal is not of a real head
+ * @property {boolean} simulated no brain was measured: the source says so
  *
  * @typedef {object} Agreement
  * @property {number} seconds
