@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from daemon import Daemon, running
 from headset import streaming
-from node import node
+from node import node, npm_package
 from proxy import Proxy
 
 from cortexcast_client import Connection
@@ -27,6 +27,7 @@ class Subscriber:
     """The client in a process of its own, and what it was handed."""
 
     def __init__(self, url: str, *products: str) -> None:
+        npm_package("ws")
         self.process = subprocess.Popen(
             [node(), str(SUBSCRIBER), url, *products], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -40,6 +40,7 @@ export class Stimulus {
     const frame = this.#live?.latest.get("stimulus");
     if (!frame || frame.sequence === this.#painted) return;
     this.#painted = frame.sequence;
+    this.#list.dataset.sequence = String(frame.sequence);
     const channels = this.#live?.products.get("stimulus")?.channels ?? [];
     const ranked = this.#rows
       .map((row) => ({ name: channels[row].name, share: frame.data[row * frame.nSamples + frame.nSamples - 1] }))
