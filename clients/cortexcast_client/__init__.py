@@ -16,9 +16,10 @@ asyncio::
 """
 
 from cortexcast_client.connection import DEFAULT_URL, AsyncConnection, Connection, subscribe
-from cortexcast_client.errors import DaemonError, NoDaemonError, ProtocolError
+from cortexcast_client.errors import DaemonError, NoDaemonError, ProtocolError, RecordingError
 from cortexcast_client.messages import Agreement, Channel, Marker, Model, Product, Status
 from cortexcast_client.protocol import Event
+from cortexcast_client.recording import Recording
 from cortexcast_client.wire import Flags, Frame, WireError
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "NoDaemonError",
     "Product",
     "ProtocolError",
+    "Recording",
+    "RecordingError",
     "Status",
     "WireError",
     "subscribe",

@@ -6,7 +6,8 @@
     ├── ConnectionError
     │   └── NoDaemonError   nobody answers, or the connection is gone for good
     ├── DaemonError         the daemon refused what the client asked for
-    └── ProtocolError       whoever answers does not speak cortexcast.v1
+    ├── ProtocolError       whoever answers does not speak cortexcast.v1
+    └── RecordingError      what came cannot be kept in one recording, or not written
 
 A lost connection is no error while reconnecting is on. Every message says what to do.
 """
@@ -32,3 +33,7 @@ class DaemonError(Exception):
 
 class ProtocolError(Exception):
     """The other side sent what ``docs/protocol.md`` does not allow."""
+
+
+class RecordingError(Exception):
+    """What came does not belong into one recording, or a recording cannot be written."""

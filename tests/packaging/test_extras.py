@@ -24,16 +24,29 @@ VERBS = PROJECT["project"]["entry-points"]["cortexcast.commands"]
 
 @dataclass(frozen=True)
 class Extra:
-    """The packages of ours that must work with an extra, and others' modules that it must not bring."""
+    """What works with an extra.
+
+    Attributes:
+        packages: those of ours of which every module must import.
+        absent: others' modules that it must not bring.
+        without: modules of ours that need another extra.
+    """
 
     packages: tuple[str, ...]
     absent: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
+NEEDS_MNE = ("cortexcast_client.mne_raw",)
 EXTRAS = {
-    "": Extra(("cortexcast_client",), ("scipy", "pydantic", "mne", "fastapi", "onnxruntime", "pylsl", "torch")),
+    "": Extra(
+        ("cortexcast_client",), ("scipy", "pydantic", "mne", "fastapi", "onnxruntime", "pylsl", "torch"), NEEDS_MNE
+    ),
+    "client": Extra(("cortexcast_client",), ("pydantic", "fastapi", "onnxruntime", "pylsl", "torch")),
     "models": Extra(
-        ("cortexcast_client", "cortexcast_models"), ("mne", "fastapi", "onnx", "onnxruntime", "pylsl", "torch")
+        ("cortexcast_client", "cortexcast_models"),
+        ("mne", "fastapi", "onnx", "onnxruntime", "pylsl", "torch"),
+        NEEDS_MNE,
     ),
     "server": Extra(
         ("cortexcast_client", "cortexcast_models", "cortexcast_server"),
@@ -51,7 +64,7 @@ for name in {packages}:
     package = importlib.import_module(name)
     print(name)
     for module in pkgutil.walk_packages(package.__path__, name + "."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and module.name not in {without}:
             importlib.import_module(module.name)
             print(module.name)
 """
@@ -110,7 +123,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: Path) ->
 
 def test_every_module_imports_with_its_extra_alone(environment: Environment, extra: str) -> None:
     packages = EXTRAS[extra].packages
-    imported = environment.python(IMPORT_ALL.format(packages=packages)).split()
+    imported = environment.python(IMPORT_ALL.format(packages=packages, without=EXTRAS[extra].without)).split()
     assert set(packages) <= set(imported)
 
 
@@ -134,8 +147,12 @@ def test_the_shipped_bundles_arrive_whole(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("extra", [""], indirect=True)
-def test_a_verb_without_its_extra_says_in_one_line_what_to_install(environment: Environment) -> None:
-    completed = environment.run("cortexcast", "serve", "--idle")
+@pytest.mark.parametrize(("verb", "needs"), [("serve --idle", "server"), ("record --out a_raw.fif", "client")])
+def test_a_verb_without_its_extra_says_in_one_line_what_to_install(
+    environment: Environment, verb: str, needs: str
+) -> None:
+    completed = environment.run("cortexcast", *verb.split())
     assert (completed.returncode, completed.stdout) == (2, "")
-    assert completed.stderr.startswith("cortexcast serve needs the server extra: pip install 'cortexcast[server]'")
+    name = verb.split()[0]
+    assert completed.stderr.startswith(f"cortexcast {name} needs the {needs} extra: pip install 'cortexcast[{needs}]'")
     assert completed.stderr.count("\n") == 1
