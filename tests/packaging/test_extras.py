@@ -147,12 +147,14 @@ def test_the_shipped_bundles_arrive_whole(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("extra", [""], indirect=True)
-@pytest.mark.parametrize(("verb", "needs"), [("serve --idle", "server"), ("record --out a_raw.fif", "client")])
+@pytest.mark.parametrize(
+    ("arguments", "needs"), [(["serve", "--idle"], "server"), (["record", "--out", "a_raw.fif"], "client")]
+)
 def test_a_verb_without_its_extra_says_in_one_line_what_to_install(
-    environment: Environment, verb: str, needs: str
+    environment: Environment, arguments: list[str], needs: str
 ) -> None:
-    completed = environment.run("cortexcast", *verb.split())
+    completed = environment.run("cortexcast", *arguments)
     assert (completed.returncode, completed.stdout) == (2, "")
-    name = verb.split()[0]
-    assert completed.stderr.startswith(f"cortexcast {name} needs the {needs} extra: pip install 'cortexcast[{needs}]'")
+    wanted = f"cortexcast {arguments[0]} needs the {needs} extra: pip install 'cortexcast[{needs}]'"
+    assert completed.stderr.startswith(wanted)
     assert completed.stderr.count("\n") == 1
