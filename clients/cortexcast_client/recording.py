@@ -12,6 +12,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -116,10 +117,10 @@ class _Track:
     @property
     def end(self) -> int | None:
         """The column after the last; None while there is none."""
-        if not self.stretches:
-            return None
-        last = self.stretches[-1]
-        return last.column + self.n_rows - last.row
+        for stretch in reversed(self.stretches):
+            if stretch.row < self.n_rows:  # the last one may have been announced, and then cut off
+                return stretch.column + self.n_rows - stretch.row
+        return None
 
     def append(self, data: NDArray[np.float32]) -> None:
         """Write samples ``(n_channels, n_samples)`` behind the others."""
@@ -133,20 +134,22 @@ class _Track:
         return [
             (each.column, each.column + stop - each.row)
             for each, stop in zip(self.stretches, stops, strict=False)
-            if stop > each.row  # a stretch that was announced may have been cut off
+            if each.row < stop
         ]
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Columns ``start`` to ``stop``, ``(n_channels, n_columns)``; NaN where there are none."""
         values = np.full((stop - start, len(self.product.channels)), np.nan, np.float32)
-        row = 0
-        for run_start, run_stop in self.runs():
-            first, last = max(start, run_start), min(stop, run_stop)
+        index = max(0, bisect_right(self.stretches, start, key=lambda stretch: stretch.column) - 1)
+        for stretch, following in zip_longest(self.stretches[index:], self.stretches[index + 1 :]):
+            if stretch.column >= stop:
+                break
+            n_rows = (self.n_rows if following is None else following.row) - stretch.row
+            first, last = max(start, stretch.column), min(stop, stretch.column + n_rows)
             if first < last:
-                self._file.seek((row + first - run_start) * self.row_bytes)
+                self._file.seek((stretch.row + first - stretch.column) * self.row_bytes)
                 content = self._file.read((last - first) * self.row_bytes)
                 values[first - start : last - start] = np.frombuffer(content, "<f4").reshape(last - first, -1)
-            row += run_stop - run_start
         return values.T
 
 
@@ -372,8 +375,8 @@ class Recording:
 
     def _span(self) -> tuple[int, int]:
         """From which column to which; products need not begin and end with each other."""
-        runs = [run for track in self._tracks.values() for run in track.runs()]
-        return min((run[0] for run in runs), default=0), max((run[1] for run in runs), default=0)
+        ends = [(track.stretches[0].column, track.end) for track in self._tracks.values() if track.end is not None]
+        return min((start for start, _ in ends), default=0), max((end for _, end in ends), default=0)
 
     def _onset_s(self, marker: Marker) -> float | None:
         """When a marker was, in seconds from the first sample; None if its session is not in the recording."""

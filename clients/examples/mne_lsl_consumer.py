@@ -38,11 +38,11 @@ def main() -> None:
             if not known.all():
                 continue
             power, hz = psd_array_welch(data, stream.info["sfreq"], n_fft=data.shape[1] // 2, verbose="error")
-            root_fT = {
+            femtotesla = {
                 name: 1e15 * np.sqrt(power[:, (hz >= low) & (hz < high)].mean(axis=0).sum() * (hz[1] - hz[0]))
                 for name, (low, high) in BANDS_HZ.items()
             }
-            bands = "  ".join(f"{name} {amplitude:.1f} fT" for name, amplitude in root_fT.items())
+            bands = "  ".join(f"{name} {amplitude:.1f} fT" for name, amplitude in femtotesla.items())
             print(f"{times[-1]:.2f} s  {bands}", flush=True)
     except KeyboardInterrupt:
         pass

@@ -84,7 +84,7 @@ def test_mne_lsl_prints_band_power(daemon: Daemon) -> None:
 
 
 def test_the_notebook_runs_and_is_kept_without_outputs(daemon: Daemon) -> None:
-    notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
+    notebook = nbformat.reads((EXAMPLES / "notebook.ipynb").read_text(), as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert sum(ADDRESS in cell.source for cell in code) == 1
