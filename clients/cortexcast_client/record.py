@@ -11,6 +11,7 @@ when the disk is full, or if the program is killed: --recover then makes FILE of
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
@@ -101,7 +102,14 @@ def _opened(partial: Path) -> Iterator[Recording]:
 
         def open_file(name: str) -> IO[bytes]:
             descriptor = os.open(partial / name, os.O_RDWR | os.O_CREAT, 0o666)
-            return files.enter_context(open(descriptor, "r+b", buffering=0))  # noqa: PTH123
+            file = files.enter_context(open(descriptor, "r+b", buffering=0))  # noqa: PTH123
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RecordingError(
+                    f"another record writes to {partial}: end that one, and it makes the file"
+                ) from None
+            return file
 
         yield Recording(open_file)
 

@@ -62,6 +62,8 @@ class TimeAxis:
         self._hop = hop
         self._last: dict[str, _Placed] = {}
         """The last frame of each product in this session."""
+        self._ends: dict[str, int] = {}
+        """The column after each product's last, of whatever session: nothing is ever laid over what is there."""
         self._recent: deque[_Placed] = deque()
         self._newest: _Placed | None = None
         """The one that reaches farthest."""
@@ -80,24 +82,18 @@ class TimeAxis:
         if self._newest is not None and frame.session != self._newest.session:
             self._last.clear()
             self._recent.clear()
-        place = self._find(frame, unix)
-        placed = _Placed(
-            frame.product,
-            frame.session,
-            frame.sequence,
-            frame.first_sample,
-            frame.t0,
-            unix,
-            place.column,
-            place.column + self._hop,
-        )
+        found = self._find(frame, unix)
+        column = max(found.column, self._ends.get(frame.product, found.column))
+        end = column + self._hop
+        placed = _Placed(frame.product, frame.session, frame.sequence, frame.first_sample, frame.t0, unix, column, end)
         self._last[frame.product] = placed
+        self._ends[frame.product] = end
         self._recent.append(placed)
         while placed.column - self._recent[0].column > _RECENT_S * self._rate_hz:
             self._recent.popleft()
         if self._newest is None or placed.session != self._newest.session or placed.end >= self._newest.end:
             self._newest = placed
-        return place
+        return Place(column, found.breaks)
 
     def _find(self, frame: Frame, unix: float) -> Place:
         newest, last = self._newest, self._last.get(frame.product)
@@ -119,7 +115,7 @@ class TimeAxis:
             if placed.product != frame.product and (Flags.GAP not in frame.flags or placed.t0 > last.t0)
         ]
         beside = self._beside(frame, others, _WITHIN)
-        column = last.end + self._checked(self._missing(frame, last)) if beside is None else max(beside, last.end)
+        column = last.end + self._checked(self._missing(frame, last)) if beside is None else beside
         return Place(column, breaks=True)
 
     def _beside(self, frame: Frame, others: Iterable[_Placed], within: float) -> int | None:

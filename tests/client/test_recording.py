@@ -256,6 +256,19 @@ def test_what_does_not_belong_together_is_refused_and_what_came_before_stays() -
         Recording().to_mne_raw()
 
 
+def test_a_session_whose_clock_is_behind_is_appended_and_lies_over_nothing() -> None:
+    recording, later = Recording(), (replace(EEG, session="later"), replace(MEG, session="later"))
+    for sequence in range(4):
+        recording.add(make_frame(sequence), Daemon(MEG))
+    early = make_frame(5, session="later", t0=50.0)
+    recording.add(replace(early, product="eeg", data=early.data[:1]), Daemon(*later))
+    for sequence in (3, 4, 5):
+        recording.add(make_frame(sequence, session="later", t0=50 + (sequence - 5) * HOP_S), Daemon(*later))
+    meg = recording.read(0, recording.n_samples)[0]
+    np.testing.assert_array_equal(meg[::HOP][np.isfinite(meg[::HOP])], [0, 1, 2, 3, 3, 4, 5])
+    assert recording.n_samples == 7 * HOP
+
+
 def test_status_and_what_a_session_that_ended_left_under_way_are_not_kept() -> None:
     recording = recorded(make_frame(0), make_frame(1))
     recording.add(parse_status(status()), Daemon(MEG))

@@ -180,6 +180,12 @@ def test_a_recorder_that_was_killed(daemon: Daemon, tmp_path: Path) -> None:
     out = tmp_path / "killed_raw.fif"
     with recording(daemon.url, out):
         wait_until_larger(out, 200 * 306 * 4)
+        early = run("record", "--recover", "--out", out)
+        assert early.returncode == 1
+        assert early.stderr == (
+            f"cortexcast: another record writes to {out}.partial: end that one, and it makes the file\n"
+        )
+        wait_until_larger(out, 200 * 306 * 4)
     held = size_of(out)
     assert run("record", "--recover", "--out", out).returncode == 0
     assert read(out).n_times == held // (306 * 4)
