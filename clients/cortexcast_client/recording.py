@@ -8,19 +8,18 @@ No clock and no socket; files are those of the function that opens them, by defa
 from __future__ import annotations
 
 import io
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import zip_longest
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cortexcast_client.errors import RecordingError
-from cortexcast_client.messages import Marker, Product, Status, parse_products
+from cortexcast_client.messages import Marker, Product, Status
 from cortexcast_client.protocol import Event
+from cortexcast_client.recording_files import Anchor, Break, Fact, NoSignal, Stretch, Track, read_facts, write_fact
 from cortexcast_client.time_axis import TimeAxis
 from cortexcast_client.wire import Flags, Frame
 
@@ -64,95 +63,6 @@ class Annotation:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """From ``row`` of a product's file on, columns follow each other from ``column`` on."""
-
-    product: str
-    row: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Break:
-    """A product breaks off before this column."""
-
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class _NoSignal:
-    """These columns of a product came without signal."""
-
-    product: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Anchor:
-    """When a column was, by the LSL clock of a session and by Unix time."""
-
-    session: str
-    column: int
-    time: float
-    unix: float
-
-
-_Fact = Product | _Stretch | _Break | _NoSignal | _Anchor | Marker
-_FACTS = {kind.__name__: kind for kind in (_Stretch, _Break, _NoSignal, _Anchor, Marker)}
-
-
-class _Track:
-    """One product: its file of samples ``(n_rows, n_channels)``, and which columns its rows are."""
-
-    def __init__(self, product: Product, file: IO[bytes]) -> None:
-        self.product = product
-        self.row_bytes = 4 * len(product.channels)
-        self.n_rows = file.seek(0, io.SEEK_END) // self.row_bytes
-        self.stretches: list[_Stretch] = []
-        self.no_signal: list[tuple[int, int]] = []
-        self._file = file
-
-    @property
-    def end(self) -> int | None:
-        """The column after the last; None while there is none."""
-        for stretch in reversed(self.stretches):
-            if stretch.row < self.n_rows:  # the last one may have been announced, and then cut off
-                return stretch.column + self.n_rows - stretch.row
-        return None
-
-    def append(self, data: NDArray[np.float32]) -> None:
-        """Write samples ``(n_channels, n_samples)`` behind the others."""
-        self._file.seek(self.n_rows * self.row_bytes)
-        _write(self._file, np.ascontiguousarray(data.T, "<f4").tobytes())
-        self.n_rows += data.shape[1]
-
-    def runs(self) -> list[tuple[int, int]]:
-        """The columns of which there are samples: starts and stops."""
-        stops = [stretch.row for stretch in self.stretches[1:]] + [self.n_rows]
-        return [
-            (each.column, each.column + stop - each.row)
-            for each, stop in zip(self.stretches, stops, strict=False)
-            if each.row < stop
-        ]
-
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Columns ``start`` to ``stop``, ``(n_channels, n_columns)``; NaN where there are none."""
-        values = np.full((stop - start, len(self.product.channels)), np.nan, np.float32)
-        index = max(0, bisect_right(self.stretches, start, key=lambda stretch: stretch.column) - 1)
-        for stretch, following in zip_longest(self.stretches[index:], self.stretches[index + 1 :]):
-            if stretch.column >= stop:
-                break
-            n_rows = (self.n_rows if following is None else following.row) - stretch.row
-            first, last = max(start, stretch.column), min(stop, stretch.column + n_rows)
-            if first < last:
-                self._file.seek((stretch.row + first - stretch.column) * self.row_bytes)
-                content = self._file.read((last - first) * self.row_bytes)
-                values[first - start : last - start] = np.frombuffer(content, "<f4").reshape(last - first, -1)
-        return values.T
-
-
 class Recording:
     """Everything that a connection gives, laid on one time axis.
 
@@ -183,16 +93,16 @@ class Recording:
 
     def __init__(self, open_file: OpenFile | None = None) -> None:
         self._open_file: OpenFile = open_file or (lambda _: io.BytesIO())
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, Track] = {}
         self._breaks: list[int] = []
-        self._anchors: dict[str, list[_Anchor]] = {}
+        self._anchors: dict[str, list[Anchor]] = {}
         self._markers: list[Marker] = []
         self._axis: TimeAxis | None = None
         self._session = ""
         self._ended: set[str] = set()
         self._journal = self._open_file(_JOURNAL)
-        for line in self._journal.read().split(b"\n")[:-1]:  # what follows the last line's end was cut off
-            self._apply(_parse_fact(line))
+        for fact in read_facts(self._journal):
+            self._apply(fact)
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -300,14 +210,14 @@ class Recording:
             self._tell(product)
         track = self._tracks[product.name]
         if place.column != track.end:
-            self._tell(_Stretch(product.name, track.n_rows, place.column))
+            self._tell(Stretch(product.name, track.n_rows, place.column))
         if place.breaks:
-            self._tell(_Break(place.column))
+            self._tell(Break(place.column))
         anchors = self._anchors.get(frame.session)
         if place.breaks or not anchors or place.column >= anchors[-1].column + _ANCHOR_S * product.rate_hz:
-            self._tell(_Anchor(frame.session, place.column, frame.t0, frame.t0 + source.clock_offset))
+            self._tell(Anchor(frame.session, place.column, frame.t0, frame.t0 + source.clock_offset))
         if Flags.NO_SIGNAL in frame.flags:
-            self._tell(_NoSignal(product.name, place.column, place.column + frame.data.shape[1]))
+            self._tell(NoSignal(product.name, place.column, place.column + frame.data.shape[1]))
         track.append(frame.data)
 
     def _follow(self, session: str, source: Source) -> None:
@@ -340,26 +250,22 @@ class Recording:
                     f"{other.name} and {product.name} have channels of the same names: record each to a file of its own"
                 )
 
-    def _tell(self, fact: _Fact) -> None:
-        if isinstance(fact, Product):
-            kind, content = "Product", {**asdict(fact), "product": fact.name}
-        else:
-            kind, content = type(fact).__name__, asdict(fact)
-        _write(self._journal, json.dumps([kind, content]).encode() + b"\n")
+    def _tell(self, fact: Fact) -> None:
+        write_fact(self._journal, fact)
         self._apply(fact)
 
-    def _apply(self, fact: _Fact) -> None:
+    def _apply(self, fact: Fact) -> None:
         match fact:
             case Product():
-                self._tracks[fact.name] = _Track(fact, self._open_file(f"{fact.name}.f32"))
-            case _Stretch():
+                self._tracks[fact.name] = Track(fact, self._open_file(f"{fact.name}.f32"))
+            case Stretch():
                 self._tracks[fact.product].stretches.append(fact)
-            case _Break():
+            case Break():
                 self._breaks.append(fact.column)
-            case _NoSignal():
+            case NoSignal():
                 runs = self._tracks[fact.product].no_signal
                 runs[-1:] = _joined([*runs[-1:], (fact.start, fact.stop)])
-            case _Anchor():
+            case Anchor():
                 anchors = self._anchors.setdefault(fact.session, [])
                 # Of two products that come to the same break, the first one says when it was.
                 if not anchors or (fact.column > anchors[-1].column and fact.time > anchors[-1].time):
@@ -411,22 +317,3 @@ def _between(runs: Sequence[tuple[int, int]], start: int, stop: int) -> list[tup
     """What runs that do not touch leave of ``start`` to ``stop``."""
     edges = [start, *(edge for run in runs for edge in run), stop]
     return [(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True) if first < last]
-
-
-def _write(file: IO[bytes], content: bytes) -> None:
-    """Write all of it: an unbuffered file may take a part."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
-def _parse_fact(line: bytes) -> _Fact:
-    try:
-        kind, content = json.loads(line)
-        if kind == "Product":
-            return parse_products({"products": [content]})[0]
-        fact: Any = _FACTS[kind](**content)
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordingError(f"not the journal of a recording: {error!r}") from None
-    else:
-        return fact  # type: ignore[no-any-return]
