@@ -46,8 +46,10 @@ def example(name: str, *arguments: str) -> Iterator[IO[str]]:
 
 
 def test_every_example_is_run() -> None:
+    """That in C by test_c_example.py."""
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "bci_loop.py",
+        "decode_frame.c",
         "mne_lsl_consumer.py",
         "notebook.ipynb",
     }
