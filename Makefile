@@ -11,10 +11,10 @@ NPM := $(shell command -v npm)
 NIIVUE := $(if $(NPM),$(WEB)/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench constraints clean
+.PHONY: help demo test check bench bench-dashboard screenshots constraints clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/server.stamp $(NIIVUE) ## stream a replayed headset until Ctrl-C; DURATION=20 stops after 20 s
 	@$(BIN)/cortexcast demo $(if $(DURATION),--duration $(DURATION))
@@ -36,6 +36,15 @@ check: $(VENV)/dev.stamp $(NIIVUE) ## lint, formatting, types and import rules
 
 bench: $(VENV)/server.stamp ## measure latency and throughput on this machine
 	@$(BIN)/cortexcast bench
+
+MINUTES ?= 10
+bench-dashboard: $(VENV)/dev.stamp $(NIIVUE) ## measure the dashboard in Chromium for MINUTES=10 minutes
+	@tests/install-chromium
+	PYTHONPATH=tests $(BIN)/python -m web.bench_dashboard --minutes $(MINUTES)
+
+screenshots: $(VENV)/dev.stamp $(NIIVUE) ## take the pictures of the dashboard that the pages show
+	@tests/install-chromium
+	PYTHONPATH=tests $(BIN)/python -m web.screenshots
 
 constraints: ## pin the newest releases that pyproject.toml allows, in constraints.txt
 	$(PYTHON) -m venv --clear build/pins
