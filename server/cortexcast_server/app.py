@@ -136,7 +136,7 @@ def create_app(daemon: Daemon) -> FastAPI:
         responses=ANY_ERRORS,
     )
     add_error_handlers(app, _ERRORS)
-    refuse_other_origins(app)
+    refuse_other_origins(app, daemon.settings.origins)
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> Health:

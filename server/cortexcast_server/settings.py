@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         min_length=1,
         description="bundles, of a product each: shipped ones by name, or folders; in the variable with commas between",
     )
+    origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="web pages of these origins may read and control too, as http://localhost:3000; in the variable "
+        "with commas between",
+    )
     name: str = Field("", description="take the LSL stream of this name")
     type: str = Field("", description="take the LSL stream of this type")
     source_id: str = Field("", description="take the LSL stream of this source_id")
@@ -56,7 +61,7 @@ class Settings(BaseSettings):
         2.0, gt=0, description="frames under way to a client that acknowledges, in seconds of signal"
     )
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "origins", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
         """One, or several with commas between, as a variable of the environment has them."""

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from cortexcast_client.wire import SUBPROTOCOL
 from cortexcast_server.daemon import Daemon, unix_clock_offset
 from cortexcast_server.hub import Hub, Subscriber
-from cortexcast_server.origin import is_ours
+from cortexcast_server.origin import is_welcome
 from cortexcast_server.protocol import (
     Ack,
     Bye,
@@ -30,7 +30,7 @@ _GOING_AWAY, _PROTOCOL_ERROR, _POLICY, _TRY_LATER = 1001, 1002, 1008, 1013
 
 async def serve_client(socket: WebSocket, daemon: Daemon) -> None:
     """Serve one connection to its end. A client's mistakes are told to that client alone."""
-    if not is_ours(socket.headers):
+    if not is_welcome(socket.headers, daemon.settings.origins):
         await socket.close(_POLICY)  # before the handshake: HTTP 403
         return
     offered = socket.scope["subprotocols"]

@@ -47,9 +47,7 @@ async def _demo(settings: Settings, duration_s: float | None) -> None:
         async with running_daemon(settings) as (daemon, base):
             session, _ = await daemon.open_demo()
             print(f"serving {model_names(daemon.models)} at {websocket_url(base)}")
-            print(
-                f"subscribe with 'cortexcast watch {websocket_url(base)}' · REST at {base}/api/docs · stop with Ctrl-C"
-            )
+            print(f"see it at {base} · subscribe with 'cortexcast watch {websocket_url(base)}' · stop with Ctrl-C")
             async with _watching(websocket_url(base), duration_s) as lines:
                 await _report(lines, session, stop)
 

@@ -50,7 +50,10 @@ def main(args: argparse.Namespace) -> int:
 async def _serve(args: argparse.Namespace, settings: Settings) -> int:
     with stop_event() as stop:
         async with running_daemon(settings) as (daemon, base):
-            print(f"cortexcast serves {model_names(daemon.models)} at {websocket_url(base)}", flush=True)
+            print(
+                f"cortexcast serves {model_names(daemon.models)} at {websocket_url(base)} · see it at {base}",
+                flush=True,
+            )
             streaming = asyncio.ensure_future(_stream(args, daemon))
             stopping = asyncio.ensure_future(stop.wait())
             done, pending = await asyncio.wait([streaming, stopping], return_when=asyncio.FIRST_COMPLETED)
