@@ -73,6 +73,8 @@ def test_a_page_of_another_origin_shows_a_level(daemon: Daemon, site: tuple[Path
     with open_page() as page:
         page.goto(f"{origin}/alpha.html")
         expect(page.locator("output")).to_have_text(re.compile(r"^Oz -?\d+\.\d µV$"), timeout=20_000)
+        base = daemon.url.replace("ws://", "http://").removesuffix("/ws")
+        assert page.evaluate(f"fetch('{base}/healthz').then((answer) => answer.json())") == {"status": "ok"}
 
 
 def test_every_handler_is_there() -> None:

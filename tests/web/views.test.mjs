@@ -7,6 +7,7 @@ import { level, signed, unsigned } from "../../clients/cortexcast_web/site/colou
 import { Live } from "../../clients/cortexcast_web/site/live.js";
 import { Pace } from "../../clients/cortexcast_web/site/pace.js";
 import { display, short } from "../../clients/cortexcast_web/site/units.js";
+import { FLAGS } from "../../clients/cortexcast_web/site/wire.js";
 
 const EEG = [
   ["Fp1", -0.03, 0.08],
@@ -63,6 +64,21 @@ test("markers are counted, and only the last are kept", () => {
   assert.equal(live.nMarkers, 1000);
   assert.equal(live.markers.at(-1)?.label, "999");
   assert.ok(live.markers.length < 1000);
+});
+
+test("a gap in time is marked once, however many products tell of it", () => {
+  const products = ["eeg", "meg"].map((product, index) => ({ ...PRODUCT, product, index }));
+  const live = new Live(products);
+  for (const product of products) {
+    for (const [n, flags] of [0, FLAGS.GAP, 0].entries()) {
+      const frame = { firstSample: 2 * n, nSamples: 2, nChannels: 5, data: new Float32Array(10), t0: n + 0.5, flags };
+      live.push(frame, product, 0);
+    }
+  }
+  assert.deepEqual(
+    live.markers.map(({ label, time }) => [label, time]),
+    [["gap", 1.5]],
+  );
 });
 
 test("the pace is that of the last paints", () => {

@@ -1,6 +1,7 @@
 /** What is known of one session: its products, their last seconds, its markers and its health. Pure. */
 
 import { Ring } from "./ring.js";
+import { FLAGS } from "./wire.js";
 
 /**
  * @typedef {import("./client.js").Product} Product
@@ -27,12 +28,14 @@ export class Live {
   rings = new Map();
   /** @type {Map<string, Frame>} the newest, by product's name */
   latest = new Map();
-  /** @type {Marker[]} oldest first */
+  /** @type {Pick<Marker, "session" | "stream" | "label" | "time">[]} oldest first; a gap in time is one */
   markers = [];
   /** Counts markers, those forgotten too. */
   nMarkers = 0;
   /** @type {Status | null} */
   status = null;
+  /** The product whose frames come most often, the first of them. */
+  #fastest;
   /** @type {number[]} of the last frames, in seconds */
   #latencies = [];
 
@@ -40,6 +43,7 @@ export class Live {
   constructor(products) {
     this.session = products[0].session;
     this.products = new Map(products.map((product) => [product.product, product]));
+    this.#fastest = products.reduce((one, other) => (other.rate_hz / other.hop > one.rate_hz / one.hop ? other : one));
     for (const { product, channels, rate_hz } of products) {
       this.rings.set(product, new Ring(channels.length, rate_hz, rate_hz < SLOW_HZ ? SLOW_S : FAST_S));
     }
@@ -53,12 +57,16 @@ export class Live {
   push(frame, product, clock) {
     this.rings.get(product.product)?.push(frame);
     this.latest.set(product.product, frame);
+    // First samples go on across a gap in time: without a mark nobody would see it.
+    if (product === this.#fastest && frame.flags & FLAGS.GAP) {
+      this.mark({ session: this.session, stream: product.stream, label: "gap", time: frame.t0 });
+    }
     const newestNeeded = frame.t0 + (frame.nSamples - 1) / product.rate_hz + product.delay_s;
     this.#latencies.push(clock - newestNeeded);
     if (this.#latencies.length > LATENCIES) this.#latencies.shift();
   }
 
-  /** @param {Marker} marker */
+  /** @param {Pick<Marker, "session" | "stream" | "label" | "time">} marker */
   mark(marker) {
     this.markers.push(marker);
     this.nMarkers += 1;

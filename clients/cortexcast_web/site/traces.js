@@ -111,7 +111,8 @@ export class Traces {
   /** @param {Live} live */
   begin(live) {
     this.#live = live;
-    this.#kept = this.#paused ? this.#kept : null;
+    // What was kept is of another session, with other channels.
+    this.pause(false);
     const channels = this.#channels;
     setOptions(
       this.#groups,
