@@ -147,6 +147,7 @@ class Status:
         interpolated: channels of the model's montage that were interpolated.
         notes: what else the daemon noticed about the source.
         agreement: with the MEG of the replayed file; None where there is none to compare with.
+        clock_offset: seconds to add to the daemon's LSL clock to get Unix time, now; None from an older daemon.
         dropped: frames that this subscriber did not get, by product index.
     """
 
@@ -166,6 +167,7 @@ class Status:
     notes: tuple[str, ...]
     dropped: Mapping[int, int]
     agreement: Agreement | None = None
+    clock_offset: float | None = None
 
 
 Object = Mapping[str, Any]
@@ -227,6 +229,7 @@ def parse_status(message: Object) -> Status:
             notes=tuple(map(str, message["notes"])),
             dropped={int(index): int(n) for index, n in dict(message["dropped"]).items()},
             agreement=_agreement(message.get("agreement")),
+            clock_offset=_optional_float(message.get("clock_offset")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _malformed(message, error) from None

@@ -16,8 +16,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pylsl
-
 from cortexcast_client.wire import Frame
 from cortexcast_models.bundle import BundleError, read_bundle
 from cortexcast_server import inference
@@ -26,7 +24,7 @@ from cortexcast_server.hub import Hub
 from cortexcast_server.inference import Loaded
 from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
 from cortexcast_server.lsl_source import LslSource, NoAnswerError
-from cortexcast_server.lsl_streams import Query, find
+from cortexcast_server.lsl_streams import Query, find, unix_clock_offset
 from cortexcast_server.markers import MarkerRelay
 from cortexcast_server.protocol import Bye, Marker, Product, Status
 from cortexcast_server.recording import RecordingError
@@ -308,8 +306,3 @@ def load_models(names: Sequence[str]) -> tuple[Loaded, ...]:
                     "of them"
                 )
     return tuple(Loaded(bundle, inference.load(bundle)) for bundle in bundles)
-
-
-def unix_clock_offset() -> float:
-    """What to add to a time of the LSL clock to get Unix time."""
-    return time.time() - float(pylsl.local_clock())

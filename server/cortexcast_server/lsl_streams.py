@@ -110,3 +110,8 @@ def describe(info: pylsl.StreamInfo) -> str:
         f"{info.name()!r} (type {info.type()}, {info.channel_count()} channels, {rate}, "
         f"source_id {info.source_id()!r}, host {info.hostname()})"
     )
+
+
+def unix_clock_offset() -> float:
+    """What to add to a time of the LSL clock to get Unix time."""
+    return time.time() - float(pylsl.local_clock())

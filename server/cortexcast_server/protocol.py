@@ -179,6 +179,9 @@ class Status(Message):
     sample_age_s: float | None
     """Of the newest sample; null before the first."""
 
+    clock_offset: float
+    """As of `hello`, now: the two clocks part where a machine sleeps or its clock is set."""
+
     latency_ms: Latency | None
     """Null where no frame was published in the last second."""
 

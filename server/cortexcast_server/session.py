@@ -22,7 +22,7 @@ from cortexcast_server.inference import Loaded
 from cortexcast_server.lsl_metadata import REPLAY_SOURCE, replay_markers
 from cortexcast_server.lsl_outlets import Outlet
 from cortexcast_server.lsl_source import LslSource, SourceLostError
-from cortexcast_server.lsl_streams import Query, find
+from cortexcast_server.lsl_streams import Query, find, unix_clock_offset
 from cortexcast_server.protocol import Agreement, Latency, ModelInfo, Product, ProductChannel, SessionState, Status
 from cortexcast_server.recorded_meg import MEG_RECORDED, RecordedMeg
 from cortexcast_server.replayed_meg import ReplayedMeg
@@ -166,6 +166,7 @@ class Session:
             interpolated=tuple(self._engine.interpolated),
             notes=tuple(self._engine.notes),
             agreement=self._agreement,
+            clock_offset=unix_clock_offset(),
         )
 
     def _run(self) -> None:

@@ -9,8 +9,9 @@ from typing import get_args
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cortexcast_client.wire import SUBPROTOCOL
-from cortexcast_server.daemon import Daemon, unix_clock_offset
+from cortexcast_server.daemon import Daemon
 from cortexcast_server.hub import Hub, Subscriber
+from cortexcast_server.lsl_streams import unix_clock_offset
 from cortexcast_server.origin import is_welcome
 from cortexcast_server.protocol import (
     Ack,

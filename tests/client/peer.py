@@ -65,6 +65,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "restarts": 0,
         "rate_hz": 250.0,
         "sample_age_s": 0.01,
+        "clock_offset": 1000.0,
         "latency_ms": {"p50": 1.0, "p95": 1.5, "p99": 2.0},
         "bad_channels": [],
         "interpolated": [],

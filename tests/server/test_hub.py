@@ -188,7 +188,7 @@ def test_who_comes_late_hears_the_last_status() -> None:
     hub = make_hub()
     failed = Status(
         session="s1", state="failed", error="why", samples_in=0, samples_out=0, gaps=0, missing_s=0, restarts=0,
-        rate_hz=None, sample_age_s=None, latency_ms=None, bad_channels=(), interpolated=(), notes=(),
+        rate_hz=None, sample_age_s=None, clock_offset=0.0, latency_ms=None, bad_channels=(), interpolated=(), notes=(),
     )  # fmt: skip
     hub.tell("s1", failed)
     late, other = make_subscriber(hub), make_subscriber(hub)

@@ -33,8 +33,9 @@ def test_a_daemon_that_restarts(browser: Browser, tmp_path: Path) -> None:
         assert daemon.finish() == 0
         connection = dashboard.page.locator("[data-field=connection] output")
         expect(connection).to_have_text("lost: trying again")
-        # What was seen last stays to be looked at.
-        expect(dashboard.page.locator("#live")).to_be_visible()
+        # What was seen last stays to be looked at, and is not taken for what is now.
+        expect(dashboard.page.locator("#live.old")).to_be_visible()
+        expect(dashboard.page.locator("[data-field=source] output")).to_have_text("unknown")
         port = daemon.url.removesuffix("/ws").rsplit(":", 1)[1]
         with running("--port", port, *QUICK_MODEL, cwd=tmp_path):
             dashboard.wait(f"live.session !== '{session}'")
@@ -57,6 +58,7 @@ def test_a_headset_that_leaves_and_returns(browser: Browser, tmp_path: Path) -> 
             dashboard.wait_for_frames()
             expect(source).to_have_text("live")
         expect(source).to_have_text(re.compile("^lost for"), timeout=20_000)
+        expect(page.locator("#electrodes .note")).to_contain_text("0 of 70 good")
         session = dashboard.value("live.session")
         with streaming("cap"):
             expect(source).to_have_text("live", timeout=20_000)
@@ -77,7 +79,7 @@ def test_a_laptop_that_sleeps(browser: Browser, daemon: Daemon) -> None:
         # All that was missed is longer ago than what a daemon keeps; what comes is of now.
         dashboard.wait(f"live.latest.get('meg').sequence > {before} + {ASLEEP_S} * 25", timeout_s=60)
         dashboard.wait_for_frames()
-        dashboard.wait("live.latency(0.5) < 2")
+        dashboard.wait("live.latency(0.5) !== null && live.latency(0.5) < 2")
         expect(dashboard.page.locator("[data-field=connection] output")).to_have_text("connected")
 
 
@@ -117,7 +119,7 @@ def test_electrodes_that_fell_off_are_told(browser: Browser, tmp_path: Path) -> 
         daemon.wait_for_session()
         with open_dashboard(browser, daemon.url) as dashboard:
             expect(dashboard.page.locator("#traces-meg .note")).to_contain_text("too few good electrodes")
-            lines = dashboard.page.get_by_role("list", name="Electrodes that are not good")
+            lines = dashboard.page.get_by_role("list", name="What is not good")
             for name in CAP[3:]:
                 expect(lines).to_contain_text(f"{name}: left out, flat or not finite")
 
@@ -134,5 +136,13 @@ def test_a_recording_is_replayed_and_what_cannot_be_is_told(browser: Browser, tm
         dashboard.wait_for_frames()
         expect(page.get_by_role("alert")).to_be_hidden()
         expect(page.locator(".replay")).to_be_visible()
+        # Stopped, it is stopped altogether: it can be replayed again.
+        page.get_by_role("button", name="Connect", exact=True).click()
+        page.get_by_role("button", name="Stop simulated").click()
+        expect(page.get_by_role("list", name="Sessions")).to_have_text("nothing yet")
+        dashboard.wait("fetch('api/v1/replays').then((answer) => answer.json()).then((replays) => !replays.length)")
+        page.get_by_role("button", name="Replay it").click()
+        dashboard.wait("client.products.length > 0")
+        dashboard.wait_for_frames()
         # The browser tells of every answer that is no success.
         dashboard.errors[:] = [each for each in dashboard.errors if "422" not in each]

@@ -143,6 +143,13 @@ def test_it_can_ask_for_other_products_and_for_none(daemon: Daemon) -> None:
         begin = len(subscriber.records)
         subscriber.wait_for("frame", 10, begin)
         assert {each["product"] for each in subscriber.of("frame", begin)} == {"meg"}
+        subscriber.ask()
+        begin = len(subscriber.records)
+        subscriber.ask("eeg")
+        after = subscriber.wait_for("frame", 5, begin, product="eeg")
+        # What was not wanted is not missed.
+        assert after[0]["sequence"] > subscriber.of("frame")[-1]["sequence"] - 100
+        assert after[-1]["dropped"] == 0
         subscriber.ask("gravity")
         (error,) = subscriber.wait_for("error")
         assert error["code"] == "unknown_product"

@@ -58,12 +58,32 @@ test("latency is from the newest sample that a frame needed, and unknown where c
   assert.equal(live.latency(0.5), null);
 });
 
-test("markers are counted, and only the last are kept", () => {
+test("only the last marks are kept", () => {
   const live = new Live([PRODUCT]);
-  for (let n = 0; n < 1000; n++) live.mark({ session: "s", stream: "m", label: `${n}`, time: n, clock_offset: 0 });
-  assert.equal(live.nMarkers, 1000);
-  assert.equal(live.markers.at(-1)?.label, "999");
-  assert.ok(live.markers.length < 1000);
+  for (let n = 0; n < 1000; n++) live.mark({ label: `${n}`, time: n });
+  assert.equal(live.marks.at(-1)?.label, "999");
+  assert.ok(live.marks.length < 1000);
+});
+
+test("losses are counted on over connections, on each of which the daemon begins anew", () => {
+  const live = new Live([PRODUCT]);
+  const told = (n) => live.hear({ state: "live", dropped: { 0: n, 1: 1 } });
+  told(0);
+  told(4);
+  assert.equal(live.dropped, 5);
+  live.connect(false);
+  live.connect(true);
+  told(7);
+  assert.equal(live.dropped, 13);
+});
+
+test("what is known is of now only while daemon and headset are there", () => {
+  const live = new Live([PRODUCT]);
+  for (const [state, isConnected, isCurrent] of [["live", true, true], ["live", false, false], ["lost", true, false]]) {
+    live.hear({ state, dropped: {} });
+    live.connect(isConnected);
+    assert.equal(live.isCurrent, isCurrent);
+  }
 });
 
 test("a gap in time is marked once, however many products tell of it", () => {
@@ -72,11 +92,12 @@ test("a gap in time is marked once, however many products tell of it", () => {
   for (const product of products) {
     for (const [n, flags] of [0, FLAGS.GAP, 0].entries()) {
       const frame = { firstSample: 2 * n, nSamples: 2, nChannels: 5, data: new Float32Array(10), t0: n + 0.5, flags };
-      live.push(frame, product, 0);
+      // Each list of products that a daemon tells is of new objects.
+      live.push(frame, { ...product }, 0);
     }
   }
   assert.deepEqual(
-    live.markers.map(({ label, time }) => [label, time]),
+    live.marks.map(({ label, time }) => [label, time]),
     [["gap", 1.5]],
   );
 });

@@ -3,7 +3,7 @@
 /**
  * @typedef {{name: string, type: string, source_id: string, uid: string, host: string, n_channels: number,
  *   rate_hz: number}} Stream
- * @typedef {{id: string, stream: string, source_id: string}} Session
+ * @typedef {{id: string, stream: string, source_id: string, status: import("./client.js").Status}} Session
  * @typedef {{state: "playing" | "paused" | "ended", name: string, file: string, source_id: string, position_s: number,
  *   duration_s: number, speed: number, loop: boolean, error: string | null}} ReplayStatus
  * @typedef {{id: string, status: ReplayStatus}} Replay
@@ -18,7 +18,7 @@ export const streams = () => ask("GET", "streams");
 export const sessions = () => ask("GET", "sessions");
 
 /**
- * @param {{source_id?: string, name?: string, unit?: string}} query
+ * @param {{source_id?: string, predicate?: string}} query
  * @returns {Promise<Session>}
  */
 export const openSession = (query) => ask("POST", "sessions", query);

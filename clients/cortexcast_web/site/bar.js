@@ -10,18 +10,16 @@ import { el, write } from "./dom.js";
 
 const EVERY_MS = 250;
 
+const LATENCY = "from the newest EEG sample that a frame needed until it is here: half of frames, 95 % of them";
+
 /** @type {[string, string, string][]} name, label, and what it means */
 const FIELDS = [
   ["connection", "daemon", "whether this page is connected to the daemon"],
   ["source", "source", "whether samples arrive from the headset"],
   ["rate", "rate", "measured sampling rate of the headset"],
-  [
-    "latency",
-    "latency",
-    "from the newest EEG sample that a frame needed until it is here: half of frames, 95 % of them",
-  ],
-  ["dropped", "dropped", "frames that this page was too slow for"],
-  ["gaps", "gaps", "how often samples of the headset were missing"],
+  ["latency", "latency", LATENCY],
+  ["dropped", "dropped", "frames that this page did not get: it was too slow, or away for too long"],
+  ["gaps", "gaps", "how often samples of the headset were missing, and for how long"],
   ["acknowledged", "acknowledged", "when this page last told the daemon what it has"],
   ["display", "display", "paints a second, and the time that 95 % of them take at the most"],
   ["traffic", "traffic", "bytes of frames a second"],
@@ -37,7 +35,8 @@ const CONNECTIONS = {
 
 export class Bar {
   #values = new Map(FIELDS.map(([name]) => [name, el("output", { class: "value" })]));
-  #badges = el("span", { class: "badges" });
+  /** What everybody must see: it has a place of its own. */
+  badges = el("span", { class: "badges", role: "status" });
   #models = el("span", { class: "models" });
   #painted = 0;
   #bytes = 0;
@@ -51,8 +50,11 @@ export class Bar {
         /** @type {HTMLElement} */ (this.#values.get(name)),
       ),
     );
-    this.element = el("footer", { class: "bar", "aria-label": "Status" }, this.#badges, ...fields, this.#models);
+    this.#latency = fields[FIELDS.findIndex(([name]) => name === "latency")];
+    this.element = el("footer", { class: "bar", "aria-label": "Status" }, ...fields, this.#models);
   }
+
+  #latency;
 
   /** @param {Live | null} live */
   begin(live) {
@@ -64,7 +66,7 @@ export class Bar {
     if (products.some((product) => product.replayed)) badges.push("replayed");
     const fromSimulation = models.filter((model) => model.trained_on === "simulated").map((model) => model.name);
     if (fromSimulation.length) badges.push("trained on simulation");
-    this.#badges.replaceChildren(
+    this.badges.replaceChildren(
       ...badges.map((text) =>
         el("strong", {
           class: "badge",
@@ -102,20 +104,23 @@ export class Bar {
     this.#bytes = client.bytes;
     const status = live?.status;
     const age = status?.state === "live" ? "" : ageOf(status?.sample_age_s);
+    const isCurrent = live?.isCurrent;
     const behind = client.acknowledged ? `${((Date.now() - client.acknowledged) / 1000).toFixed(1)} s ago` : "–";
     const values = {
       connection: CONNECTIONS[client.state],
-      source: status ? `${status.state}${age}` : "none",
-      rate: status?.rate_hz ? `${status.rate_hz.toFixed(1)} Hz` : "–",
-      latency: `${ms(live?.latency(0.5))} / ${ms(live?.latency(0.95))}`,
+      source: !live?.isConnected ? "unknown" : status ? `${status.state}${age}` : "none",
+      rate: isCurrent && status?.rate_hz ? `${status.rate_hz.toFixed(1)} Hz` : "–",
+      latency: isCurrent ? `${ms(live?.latency(0.5))} / ${ms(live?.latency(0.95))}` : "–",
       dropped: String(live?.dropped ?? 0),
-      gaps: status ? `${status.gaps}` : "–",
+      gaps: status?.gaps ? `${status.gaps}, ${status.missing_s.toFixed(1)} s` : "0",
       acknowledged: behind,
       display: `${pace.rate.toFixed(0)}/s, ${pace.paintMs(0.95).toFixed(1)} ms`,
       traffic: `${traffic.toFixed(0)} kB/s`,
     };
     for (const [name, value] of Object.entries(values)) write(/** @type {Element} */ (this.#values.get(name)), value);
-    this.element.classList.toggle("trouble", client.state !== "open" || (status != null && status.state !== "live"));
+    const { p50, p95 } = status?.latency_ms ?? {};
+    this.#latency.title = `${LATENCY}. In the daemon: ${ms(p50 && p50 / 1000)} / ${ms(p95 && p95 / 1000)}`;
+    this.element.classList.toggle("trouble", live !== null && !isCurrent);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { parcelsUrl } from "./api.js";
 import { level, signed } from "./colours.js";
-import { context, el, font, panel, picture, themed, write } from "./dom.js";
+import { context, el, font, messageOf, panel, picture, themed, write } from "./dom.js";
 import { readLabels } from "./nifti.js";
 import { short } from "./units.js";
 
@@ -10,18 +10,19 @@ import { short } from "./units.js";
  * @typedef {import("./live.js").Live} Live
  * @typedef {import("./nifti.js").Volume} Volume
  * @typedef {import("./brain3d.js").Brain3d} Brain3d
- * @typedef {{horizontal: 0 | 1, vertical: 1 | 2, through: 0 | 1 | 2}} Plane axes of a slice
+ * @typedef {{horizontal: 0 | 1, vertical: 1 | 2}} Plane axes of a slice
  */
 
 /** @type {Plane[]} sagittal, coronal, axial */
 const PLANES = [
-  { horizontal: 1, vertical: 2, through: 0 },
-  { horizontal: 0, vertical: 2, through: 1 },
-  { horizontal: 0, vertical: 1, through: 2 },
+  { horizontal: 1, vertical: 2 },
+  { horizontal: 0, vertical: 2 },
+  { horizontal: 0, vertical: 1 },
 ];
 
 const RELAX = 0.02;
 const LEAST_PERCENT = 0.1;
+const TRY_AGAIN_MS = 5000;
 
 export class Brain {
   #picture = picture("Estimated BOLD in three slices of the brain");
@@ -31,7 +32,8 @@ export class Brain {
   /** @type {Volume | null} */
   #volume = null;
   #model = "";
-  #problem = "";
+  /** When the parcels could not be loaded; 0 where they can. */
+  #failedAt = 0;
   /** Voxel that all three slices go through. */
   #cross = [0, 0, 0];
   #high = LEAST_PERCENT;
@@ -64,8 +66,9 @@ export class Brain {
     const product = live.products.get("fmri");
     this.element.hidden = !product;
     this.#painted = -1;
+    this.#high = LEAST_PERCENT;
     const model = product?.model?.name ?? "";
-    if (model && model !== this.#model) this.#load(model);
+    if (model !== this.#model) this.#load(model);
   }
 
   repaint() {
@@ -75,10 +78,8 @@ export class Brain {
   paint() {
     const frame = this.#live?.latest.get("fmri");
     const anew = this.#picture.fit();
-    if (!this.#volume || !frame || (!anew && frame.sequence === this.#painted)) {
-      if (this.#problem) write(this.#note, this.#problem);
-      return;
-    }
+    if (!this.#volume && this.#failedAt && performance.now() - this.#failedAt > TRY_AGAIN_MS) this.#load(this.#model);
+    if (!this.#volume || !frame || (!anew && frame.sequence === this.#painted)) return;
     this.#painted = frame.sequence;
     const values = frame.data.filter((_, at) => at % frame.nSamples === frame.nSamples - 1);
     const largest = Math.max(...values.map(Math.abs));
@@ -88,20 +89,25 @@ export class Brain {
     this.#tell(values, frame.std);
   }
 
-  /** @param {string} model */
+  /** @param {string} model whose parcels are to be shown from here on */
   async #load(model) {
     this.#model = model;
     this.#volume = null;
+    this.#failedAt = 0;
+    this.#brain3d = null;
+    this.#showFlat(true);
+    if (!model) return;
     try {
       const answer = await fetch(parcelsUrl(model));
       if (!answer.ok) throw new Error(`the parcels of ${model} cannot be read: ${answer.statusText}`);
       const volume = await readLabels(await answer.arrayBuffer());
+      if (model !== this.#model) return;
       this.#volume = volume;
       this.#cross = volume.shape.map((n) => Math.floor(n / 2));
-      this.#problem = "";
     } catch (error) {
-      this.#model = "";
-      this.#problem = String(error instanceof Error ? error.message : error);
+      if (model !== this.#model) return;
+      this.#failedAt = performance.now();
+      write(this.#note, messageOf(error));
     }
     this.#painted = -1;
   }
@@ -109,25 +115,29 @@ export class Brain {
   /** Three dimensions are loaded when they are asked for: they are three megabytes. */
   async #turn() {
     if (!this.#volume) return;
-    if (!this.#brain3d) {
+    const isFlat = this.#place3d.hidden;
+    if (isFlat && !this.#brain3d) {
       this.#switch.disabled = true;
       try {
         const { Brain3d } = await import("./brain3d.js");
-        this.#place3d.hidden = false;
+        // It looks how large it is.
+        this.#showFlat(false);
         this.#brain3d = await Brain3d.open(this.#place3d, parcelsUrl(this.#model), this.#volume);
-        this.#place3d.hidden = true;
+        write(this.#switch, "3-D");
       } catch (error) {
-        this.#place3d.hidden = true;
-        this.#switch.textContent = "no 3-D";
-        this.#switch.title = `NiiVue is not installed, or there is no WebGL here: ${error}`;
-        return;
+        write(this.#switch, "no 3-D");
+        this.#switch.title = `NiiVue is not installed, or there is no WebGL here: ${messageOf(error)}`;
       }
       this.#switch.disabled = false;
     }
-    const flat = this.#place3d.hidden;
-    this.#place3d.hidden = !flat;
-    this.#picture.frame.hidden = flat;
-    this.#switch.setAttribute("aria-pressed", String(flat));
+    this.#showFlat(!isFlat || !this.#brain3d);
+  }
+
+  /** @param {boolean} flat */
+  #showFlat(flat) {
+    this.#place3d.hidden = flat;
+    this.#picture.frame.hidden = !flat;
+    this.#switch.setAttribute("aria-pressed", String(!flat));
     this.#painted = -1;
   }
 

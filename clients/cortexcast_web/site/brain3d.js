@@ -11,6 +11,7 @@ const NIIVUE = "./vendor/niivue.js";
 const COLOURS = "cortexcast";
 const FLOAT32 = 16;
 const ZOOM = 1.5;
+const STEP = 10;
 
 /** What a voxel shows: nothing at 0, and parcels from 1 to 255. */
 const LOWEST = 1;
@@ -36,7 +37,11 @@ export class Brain3d {
     const { Niivue } = await import(NIIVUE);
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", "Estimated BOLD on a brain in three dimensions: drag to turn it");
+    canvas.setAttribute(
+      "aria-label",
+      "Estimated BOLD on a brain in three dimensions: drag or use the arrows to turn it",
+    );
+    canvas.tabIndex = 0;
     place.replaceChildren(canvas);
     const niivue = new Niivue({
       show3Dcrosshair: false,
@@ -55,6 +60,7 @@ export class Brain3d {
     shown.img = new Float32Array(volume.labels.length);
     Object.assign(shown.hdr, { datatypeCode: FLOAT32, numBitsPerVoxel: 32 });
     Object.assign(shown, { colormap: COLOURS, cal_min: 0, cal_max: HIGHEST });
+    canvas.addEventListener("keydown", (event) => turn(niivue, event));
     return new Brain3d(niivue, volume);
   }
 
@@ -79,6 +85,22 @@ function colours() {
   const places = [0, LOWEST, 43, 85, 128, 170, 213, HIGHEST];
   const [R, G, B] = [0, 1, 2].map((part) => places.map((at) => signed[3 * at + part]));
   return { R, G, B, A: places.map((at) => (at ? 255 : 0)), I: places };
+}
+
+/**
+ * @param {any} niivue
+ * @param {KeyboardEvent} event
+ */
+function turn(niivue, event) {
+  // NiiVue has keys of its own, which mean other things to the page.
+  event.stopPropagation();
+  /** @type {Record<string, [number, number]>} azimuth and elevation, in degrees */
+  const steps = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
+  const step = steps[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const { renderAzimuth, renderElevation } = niivue.scene;
+  niivue.setRenderAzimuthElevation(renderAzimuth + step[0], renderElevation + step[1]);
 }
 
 /** @param {string} colour as `rgb(1, 2, 3)` */

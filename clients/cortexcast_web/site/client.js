@@ -55,6 +55,7 @@ import { decode, SUBPROTOCOL, WireError } from "./wire.js";
  * @property {number} restarts
  * @property {number | null} rate_hz
  * @property {number | null} sample_age_s
+ * @property {number} clock_offset seconds to add to the LSL clock to get Unix time, now
  * @property {Record<string, number> | null} latency_ms
  * @property {string[]} bad_channels
  * @property {string[]} interpolated
@@ -87,7 +88,7 @@ import { decode, SUBPROTOCOL, WireError } from "./wire.js";
 /** Seconds of data between two acknowledgements: a twentieth of what a daemon lets be under way. */
 const ACK_S = 0.1;
 
-/** A daemon tells each session's status every second: after so long without a word the connection is dead. */
+/** Of a session that runs a daemon tells the status every second: after so long without a word the connection is dead. */
 const SILENCE_MS = 10_000;
 const WATCH_MS = 1_000;
 
@@ -116,6 +117,9 @@ export class Client {
   #last = new Map();
   /** @type {Map<number, number>} by product index */
   #unacknowledged = new Map();
+  /** @type {Map<string, Status["state"]>} by session, as told on this connection */
+  #states = new Map();
+  #closed = false;
   #waitMs = FIRST_WAIT_MS;
   #heard = 0;
   #looked = 0;
@@ -140,7 +144,8 @@ export class Client {
     this.WebSocket = options.WebSocket ?? globalThis.WebSocket;
     if (!this.WebSocket) throw new TypeError("there is no WebSocket here: give one, as of the package ws");
     this.#watch = setInterval(() => this.#look(), WATCH_MS);
-    this.#connect();
+    // Not before whoever makes it has it.
+    queueMicrotask(() => this.#closed || this.#connect());
   }
 
   /**
@@ -152,11 +157,18 @@ export class Client {
   subscribe(names, session) {
     this.names = names;
     this.session = session;
+    // What is not wanted now is not missed when it is wanted again.
+    for (const each of this.#last.keys()) {
+      const [of, name] = each.split("/");
+      if (!names.includes(name) || (session !== undefined && session !== of)) this.#last.delete(each);
+    }
     if (this.state === "open") this.#subscribe();
   }
 
   /** Ends it for good. */
   close() {
+    if (this.#closed) return;
+    this.#closed = true;
     clearInterval(this.#watch);
     clearTimeout(this.#retry);
     this.#leave();
@@ -165,6 +177,8 @@ export class Client {
 
   #connect() {
     this.#become("connecting", this.#reason);
+    // Whoever heard that may have closed it.
+    if (this.#closed) return;
     const socket = new this.WebSocket(this.url, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
@@ -188,7 +202,7 @@ export class Client {
     this.#leave();
     this.#reason = reason || this.#reason || "no daemon answers";
     this.#become("waiting", this.#reason);
-    clearTimeout(this.#retry);
+    if (this.#closed) return;
     // Many clients of one daemon shall not all come back at the same moment.
     this.#retry = setTimeout(() => this.#connect(), this.#waitMs * (0.5 + Math.random()));
     this.#waitMs = Math.min(2 * this.#waitMs, LONGEST_WAIT_MS);
@@ -204,7 +218,9 @@ export class Client {
     // After sleep, what came meanwhile is read first.
     if (now - this.#looked > SILENCE_MS / 2) this.#heard = now;
     this.#looked = now;
-    const expected = this.state === "connecting" || (this.names.length > 0 && this.products.length > 0);
+    // A session that has failed says no more, and one that looks for its headset says little.
+    const runs = [...this.#states.values()].some((state) => state === "live" || state === "stalled");
+    const expected = this.state === "connecting" || (this.names.length > 0 && runs);
     if (this.#socket && expected && now - this.#heard > SILENCE_MS) this.#lost("the daemon went silent");
   }
 
@@ -224,6 +240,8 @@ export class Client {
         this.#announce(content.products);
         break;
       case "status":
+        this.clockOffset = content.clock_offset;
+        this.#states.set(content.session, content.state);
         this.handlers.status?.(content);
         break;
       case "marker":
@@ -246,11 +264,13 @@ export class Client {
     this.#reason = "";
     this.#waitMs = FIRST_WAIT_MS;
     this.#announced.clear();
+    this.#states.clear();
     const offered = new Set(hello.products.map(key));
     for (const each of this.#last.keys()) if (!offered.has(each)) this.#last.delete(each);
+    this.state = "open";
+    this.#subscribe();
     this.#become("open", "");
     this.#announce(hello.products);
-    this.#subscribe();
   }
 
   #subscribe() {
@@ -268,6 +288,8 @@ export class Client {
   #announce(products) {
     this.products = products;
     for (const product of products) this.#announced.set(product.index, product);
+    const sessions = new Set(products.map(({ session }) => session));
+    for (const session of this.#states.keys()) if (!sessions.has(session)) this.#states.delete(session);
     this.handlers.products?.(products);
   }
 
@@ -277,7 +299,18 @@ export class Client {
     const product = frame && this.#announced.get(frame.index);
     if (!product) return;
     this.bytes += message.byteLength;
-    this.handlers.frame?.(frame, product);
+    try {
+      this.handlers.frame?.(frame, product);
+    } finally {
+      this.#handled(frame, product);
+    }
+  }
+
+  /**
+   * @param {Frame} frame
+   * @param {Product} product
+   */
+  #handled(frame, product) {
     this.#last.set(key(product), frame.sequence);
     const n = (this.#unacknowledged.get(frame.index) ?? 0) + 1;
     const due = n * product.hop >= ACK_S * product.rate_hz;

@@ -1,7 +1,7 @@
 /** Colours of values: from blue over the middle to red for what has a sign, from dark to bright for what has none. */
 
 /** @typedef {[number, number, number]} Rgb 0 to 255 */
-/** @typedef {Uint8ClampedArray} Map 256 colours, three bytes each */
+/** @typedef {Uint8ClampedArray} ColourMap 256 colours, three bytes each */
 
 /**
  * Blue, nearly white, red: told apart by who sees no red or no green, too.
@@ -30,7 +30,7 @@ const UNSIGNED = [
 
 /**
  * @param {Rgb[]} stops evenly apart
- * @returns {Map}
+ * @returns {ColourMap}
  */
 function colourMap(stops) {
   const map = new Uint8ClampedArray(3 * 256);
@@ -59,7 +59,7 @@ export function level(value, low, high) {
 }
 
 /**
- * @param {Map} map
+ * @param {ColourMap} map
  * @param {number} at 0 to 255
  */
 export function css(map, at) {

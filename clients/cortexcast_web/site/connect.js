@@ -1,9 +1,7 @@
 /** The page to begin at: headsets on the network, a demo, a recording, and what is served already. */
 
 import * as api from "./api.js";
-import { el } from "./dom.js";
-
-/** @typedef {import("./client.js").Product} Product */
+import { el, messageOf } from "./dom.js";
 
 export class Connect {
   #streams = el("ul", { class: "choices", "aria-label": "Streams" });
@@ -30,10 +28,7 @@ export class Connect {
       {
         onsubmit: (/** @type {Event} */ event) => {
           event.preventDefault();
-          this.#open(event, async () => {
-            const { status } = await api.openReplay({ file: file.value, loop: loop.checked });
-            return api.openSession({ source_id: status.source_id });
-          });
+          this.#open(event, () => replayFile(file.value, loop.checked));
         },
       },
       el("label", { for: "replay-file" }, "File on the daemon’s machine: .fif, .set, .vhdr, .edf, .bdf or .xdf"),
@@ -71,8 +66,9 @@ export class Connect {
     this.#streams.replaceChildren(el("li", { textContent: "looking …" }));
     try {
       const streams = await api.streams();
-      const lines = streams.filter((stream) => stream.rate_hz > 0).map((stream) => this.#line(stream));
+      const lines = streams.filter(isSource).map((stream) => this.#line(stream));
       this.#streams.replaceChildren(...(lines.length ? lines : [el("li", { textContent: "none was found" })]));
+      this.#tell("");
     } catch (error) {
       this.#streams.replaceChildren();
       this.#tell(messageOf(error));
@@ -80,19 +76,20 @@ export class Connect {
     this.#looking.disabled = false;
   }
 
-  /** @param {Product[]} products all */
-  list(products) {
-    const names = new Map(products.map((product) => [product.session, product.stream]));
-    const lines = [...names].map(([session, stream]) =>
+  /** Lists what is served. */
+  async list() {
+    const sessions = await api.sessions().catch(() => []);
+    const lines = sessions.map(({ id, stream, source_id, status }) =>
       el(
         "li",
         {},
-        el("button", { type: "button", textContent: `Show ${stream}`, onclick: () => this.#show(session) }),
+        el("button", { type: "button", textContent: `Show ${stream}`, onclick: () => this.#show(id) }),
+        el("span", { textContent: status.state, title: status.error ?? "" }),
         el("button", {
           type: "button",
           textContent: "Stop",
           "aria-label": `Stop ${stream}`,
-          onclick: () => api.closeSession(session).catch((error) => this.#tell(messageOf(error))),
+          onclick: () => stop(id, source_id).catch((error) => this.#tell(messageOf(error))),
         }),
       ),
     );
@@ -102,7 +99,7 @@ export class Connect {
   /** @param {api.Stream} stream */
   #line(stream) {
     const what = `${stream.name} · ${stream.type}, ${stream.n_channels} channels, ${stream.rate_hz} Hz, on ${stream.host}`;
-    const query = stream.source_id ? { source_id: stream.source_id } : { name: stream.name };
+    const query = stream.source_id ? { source_id: stream.source_id } : { predicate: `uid='${stream.uid}'` };
     return el(
       "li",
       {},
@@ -146,7 +143,45 @@ function card(title, text, ...children) {
   return el("section", { class: "card", "aria-label": title }, el("h2", { textContent: title }), ...words, ...children);
 }
 
-/** @param {unknown} error */
-function messageOf(error) {
-  return error instanceof Error ? error.message : String(error);
+/**
+ * Whether a stream may be a headset's: it has a rate, and is not what a daemon gives itself.
+ *
+ * @param {api.Stream} stream
+ */
+function isSource({ rate_hz, source_id }) {
+  return rate_hz > 0 && !source_id.startsWith("cortexcast-out:");
+}
+
+/**
+ * Plays a recording and serves it; what is played already is served.
+ *
+ * @param {string} file
+ * @param {boolean} loop
+ */
+async function replayFile(file, loop) {
+  const playing = (await api.replays()).find(({ status }) => status.file === file && status.state !== "ended");
+  const replay = playing ?? (await api.openReplay({ file, loop }));
+  const { source_id } = replay.status;
+  const served = (await api.sessions()).find((session) => session.source_id === source_id);
+  if (served) return served;
+  try {
+    return await api.openSession({ source_id });
+  } catch (error) {
+    // Nobody would stop it.
+    if (!playing) await api.closeReplay(replay.id);
+    throw error;
+  }
+}
+
+/**
+ * Stops a session, and the replay that feeds it.
+ *
+ * @param {string} id
+ * @param {string} source_id
+ */
+async function stop(id, source_id) {
+  await api.closeSession(id);
+  for (const replay of await api.replays()) {
+    if (replay.status.source_id === source_id) await api.closeReplay(replay.id);
+  }
 }

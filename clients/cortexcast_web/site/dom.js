@@ -103,10 +103,6 @@ export function picture(label) {
       canvas.height = Math.max(1, Math.round(frame.clientHeight * ratio));
       return true;
     },
-    /** To be painted anew, as in other colours. */
-    spoil() {
-      stale = true;
-    },
   };
 }
 
@@ -150,4 +146,13 @@ export function forgetColours() {
  */
 export function font(size) {
   return `${size}px ${getComputedStyle(document.body).fontFamily}`;
+}
+
+/**
+ * What went wrong, in words.
+ *
+ * @param {unknown} error
+ */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }

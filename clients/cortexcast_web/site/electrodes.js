@@ -21,7 +21,7 @@ const STRONG = 4;
 
 export class Electrodes {
   #picture = picture("Quality of the EEG, electrode by electrode");
-  #list = el("ul", { class: "told", "aria-label": "Electrodes that are not good" });
+  #list = el("ul", { class: "told", "aria-label": "What is not good" });
   /** @type {Live | null} */
   #live = null;
   /** @type {Point[]} */
@@ -40,6 +40,7 @@ export class Electrodes {
   begin(live) {
     this.#live = live;
     const channels = live.products.get("eeg")?.channels ?? [];
+    this.element.hidden = !channels.length;
     this.#points = project(channels.map((channel) => channel.location));
     this.#painted = 0;
   }
@@ -55,22 +56,18 @@ export class Electrodes {
     this.#painted = now;
     const live = /** @type {Live} */ (this.#live);
     const channels = /** @type {import("./client.js").Product} */ (live.products.get("eeg")).channels;
-    const microvolts = ring.spread(JUDGED_S).map((volts) => volts * display("eeg").factor);
+    // Of a headset that is gone nothing is known.
+    const microvolts = ring
+      .spread(JUDGED_S)
+      .map((volts) => (live.isCurrent ? volts * display("eeg").factor : Number.NaN));
+    const names = channels.map((channel) => channel.name);
     const interpolated = new Set(live.status?.interpolated);
     const verdicts = judge(
       microvolts,
-      channels.map((channel) => interpolated.has(channel.name)),
+      names.map((name) => interpolated.has(name)),
     );
-    this.#draw(
-      channels.map((channel) => channel.name),
-      microvolts,
-      verdicts,
-    );
-    this.#tell(
-      channels.map((channel) => channel.name),
-      microvolts,
-      verdicts,
-    );
+    this.#draw(names, microvolts, verdicts);
+    this.#tell(names, microvolts, verdicts);
   }
 
   /**
@@ -121,8 +118,8 @@ export class Electrodes {
       .map((name, row) => ({ name, verdict: verdicts[row], spread: microvolts[row] }))
       .filter(({ verdict }) => verdict !== "good")
       .map(({ name, verdict, spread }) => `${name}: ${verdict}, ${short(spread)} µV`);
-    const left = this.#live?.status?.bad_channels ?? [];
-    const lines = [...left.map((name) => `${name}: left out, flat or not finite`), ...told];
+    const { notes = [], bad_channels: left = [] } = this.#live?.status ?? {};
+    const lines = [...notes, ...left.map((name) => `${name}: left out, flat or not finite`), ...told];
     if (lines.join() !== [...this.#list.children].map((item) => item.textContent).join()) {
       this.#list.replaceChildren(...lines.map((line) => el("li", { textContent: line })));
     }

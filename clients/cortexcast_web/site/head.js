@@ -19,6 +19,7 @@ const SMOOTHING = 1e-6;
  * @returns {Point[]}
  */
 export function project(locations) {
+  if (!locations.length) return [];
   const [x0, y0, z0] = sphereCentre(locations);
   return locations.map(([x, y, z]) => {
     const across = Math.hypot(x - x0, y - y0);
@@ -33,7 +34,7 @@ export function project(locations) {
  * @param {Point[]} points
  */
 export function reachOf(points) {
-  return Math.max(...points.map((point) => Math.hypot(...point)));
+  return Math.max(0, ...points.map((point) => Math.hypot(...point)));
 }
 
 /**

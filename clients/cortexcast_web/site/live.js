@@ -6,7 +6,7 @@ import { FLAGS } from "./wire.js";
 /**
  * @typedef {import("./client.js").Product} Product
  * @typedef {import("./client.js").Status} Status
- * @typedef {import("./client.js").Marker} Marker
+ * @typedef {Pick<import("./client.js").Marker, "label" | "time">} Mark
  * @typedef {import("./wire.js").Frame} Frame
  */
 
@@ -15,7 +15,7 @@ const FAST_S = 22;
 const SLOW_S = 120;
 const SLOW_HZ = 20;
 
-const MARKERS = 200;
+const MARKS = 200;
 const LATENCIES = 500;
 
 /** Later than this it is no latency: the clocks of two machines differ, or a replay does not run at its own speed. */
@@ -28,13 +28,16 @@ export class Live {
   rings = new Map();
   /** @type {Map<string, Frame>} the newest, by product's name */
   latest = new Map();
-  /** @type {Pick<Marker, "session" | "stream" | "label" | "time">[]} oldest first; a gap in time is one */
-  markers = [];
-  /** Counts markers, those forgotten too. */
-  nMarkers = 0;
+  /** @type {Mark[]} markers and gaps in time, as they came */
+  marks = [];
+  #isConnected = true;
   /** @type {Status | null} */
   status = null;
-  /** The product whose frames come most often, the first of them. */
+  /** Frames that this page did not get, over all connections. */
+  dropped = 0;
+  /** Of them, those of connections before. */
+  #droppedBefore = 0;
+  /** Name of the product whose frames come most often, the first of them. */
   #fastest;
   /** @type {number[]} of the last frames, in seconds */
   #latencies = [];
@@ -43,7 +46,9 @@ export class Live {
   constructor(products) {
     this.session = products[0].session;
     this.products = new Map(products.map((product) => [product.product, product]));
-    this.#fastest = products.reduce((one, other) => (other.rate_hz / other.hop > one.rate_hz / one.hop ? other : one));
+    this.#fastest = products.reduce((one, other) =>
+      other.rate_hz / other.hop > one.rate_hz / one.hop ? other : one,
+    ).product;
     for (const { product, channels, rate_hz } of products) {
       this.rings.set(product, new Ring(channels.length, rate_hz, rate_hz < SLOW_HZ ? SLOW_S : FAST_S));
     }
@@ -58,19 +63,18 @@ export class Live {
     this.rings.get(product.product)?.push(frame);
     this.latest.set(product.product, frame);
     // First samples go on across a gap in time: without a mark nobody would see it.
-    if (product === this.#fastest && frame.flags & FLAGS.GAP) {
-      this.mark({ session: this.session, stream: product.stream, label: "gap", time: frame.t0 });
+    if (product.product === this.#fastest && frame.flags & FLAGS.GAP) {
+      this.mark({ label: "gap", time: frame.t0 });
     }
     const newestNeeded = frame.t0 + (frame.nSamples - 1) / product.rate_hz + product.delay_s;
     this.#latencies.push(clock - newestNeeded);
     if (this.#latencies.length > LATENCIES) this.#latencies.shift();
   }
 
-  /** @param {Pick<Marker, "session" | "stream" | "label" | "time">} marker */
-  mark(marker) {
-    this.markers.push(marker);
-    this.nMarkers += 1;
-    if (this.markers.length > MARKERS) this.markers.shift();
+  /** @param {Mark} mark */
+  mark(mark) {
+    this.marks.push(mark);
+    if (this.marks.length > MARKS) this.marks.shift();
   }
 
   /**
@@ -84,8 +88,26 @@ export class Live {
     return found > 0 && found < LATEST_S ? found : null;
   }
 
-  /** Frames that this page did not get, of all products. */
-  get dropped() {
-    return Object.values(this.status?.dropped ?? {}).reduce((sum, n) => sum + n, 0);
+  /** Whether what is known is of now: the daemon is there, and samples come. */
+  get isCurrent() {
+    return this.#isConnected && (this.status === null || this.status.state === "live");
+  }
+
+  /** @param {boolean} isConnected whether the daemon is there */
+  connect(isConnected) {
+    // It counts losses anew on each connection.
+    if (isConnected && !this.#isConnected) this.#droppedBefore = this.dropped;
+    this.#isConnected = isConnected;
+  }
+
+  get isConnected() {
+    return this.#isConnected;
+  }
+
+  /** @param {Status} status of this session */
+  hear(status) {
+    this.status = status;
+    const now = Object.values(status.dropped).reduce((sum, n) => sum + n, 0);
+    this.dropped = this.#droppedBefore + now;
   }
 }

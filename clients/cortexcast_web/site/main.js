@@ -36,12 +36,21 @@ let live = null;
 let wanted = "";
 const pace = new Pace();
 
-const problem = byId("problem");
-/** @param {string} text */
+/** What was asked for and did not work, until it does. */
+let problem = "";
+
+/** @param {string} text empty where all is well */
 function tell(text) {
-  write(problem, text);
-  problem.hidden = !text;
+  problem = text;
+  showProblem();
 }
+
+function showProblem() {
+  const text = problem || live?.status?.error || "";
+  write(byId("problem-text"), text);
+  byId("problem").hidden = !text;
+}
+byId("dismiss").onclick = () => tell("");
 
 const traces = [new Traces("eeg", "EEG"), new Traces("meg", "MEG estimate")];
 /** @type {View[]} */
@@ -56,6 +65,7 @@ const connect = new Connect((session) => {
 
 byId("live").append(...views.map((view) => view.element));
 byId("connect").append(connect.element);
+byId("title").after(bar.badges);
 byId("top").append(replay.element);
 byId("page").append(bar.element);
 
@@ -65,17 +75,22 @@ sessions.onchange = () => {
   choose(client.products);
 };
 
-const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${location.pathname}ws`;
-const client = new Client(address, PRODUCTS, {
+const address = new URL("ws", document.baseURI);
+address.protocol = address.protocol.replace("http", "ws");
+const client = new Client(address.href, PRODUCTS, {
   products: choose,
   frame(frame, product) {
     if (product.session === live?.session) live.push(frame, product, Date.now() / 1000 - client.clockOffset);
   },
   status(status) {
-    if (live && status.session === live.session) {
-      live.status = status;
-      if (status.error) tell(status.error);
-    }
+    if (status.session !== live?.session) return;
+    live.hear(status);
+    showProblem();
+  },
+  state(state) {
+    const isConnected = state === "open";
+    if (isConnected) tell("");
+    live?.connect(isConnected);
   },
   marker(marker) {
     if (marker.session === live?.session) live.mark(marker);
@@ -84,14 +99,14 @@ const client = new Client(address, PRODUCTS, {
 });
 
 /**
- * Shows the wanted session, else the newest one.
+ * Shows the wanted session, else the one that is shown, else the newest.
  *
  * @param {Product[]} products
  */
 function choose(products) {
-  connect.list(products);
+  connect.list();
   const names = new Map(products.map((product) => [product.session, product.stream]));
-  const chosen = names.has(wanted) ? wanted : ([...names.keys()].at(-1) ?? "");
+  const chosen = [wanted, live?.session ?? "", ...[...names.keys()].reverse()].find((each) => names.has(each)) ?? "";
   setOptions(sessions, [...names]);
   sessions.value = chosen;
   byId("session-choice").hidden = names.size < 2;
@@ -107,6 +122,7 @@ function choose(products) {
   for (const view of views) view.begin(live);
   bar.begin(live);
   replay.begin(live);
+  showProblem();
 }
 
 /** @param {string} page */
@@ -119,11 +135,29 @@ function turnTo(page) {
 }
 for (const name of ["connect", "live"]) byId(`to-${name}`).onclick = () => turnTo(name);
 
+/** A browser may be told to keep nothing. */
+function remembered() {
+  try {
+    return localStorage.getItem("theme");
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} theme */
+function remember(theme) {
+  try {
+    localStorage.setItem("theme", theme);
+  } catch {
+    // It is chosen again next time.
+  }
+}
+
 /** @param {string} theme */
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   write(byId("theme"), `Theme: ${theme}`);
-  localStorage.setItem("theme", theme);
+  remember(theme);
   repaint();
 }
 
@@ -131,19 +165,18 @@ function repaint() {
   forgetColours();
   for (const view of views) view.repaint();
 }
-setTheme(localStorage.getItem("theme") ?? THEMES[0]);
+setTheme(remembered() ?? THEMES[0]);
 byId("theme").onclick = () => {
   const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "") + 1) % THEMES.length];
   setTheme(next);
 };
 matchMedia("(prefers-color-scheme: dark)").onchange = repaint;
 
-let isPaused = false;
 /** @type {Record<string, () => void>} */
 const KEYS = {
   " ": () => {
-    isPaused = !isPaused;
-    for (const each of traces) each.pause(isPaused);
+    const areRunning = traces.some((each) => !each.isPaused);
+    for (const each of traces) each.pause(areRunning);
   },
   "+": () => traces.forEach((each) => void each.zoom(-1)),
   "-": () => traces.forEach((each) => void each.zoom(1)),
@@ -155,7 +188,8 @@ const KEYS = {
 };
 document.onkeydown = (event) => {
   const target = /** @type {HTMLElement} */ (event.target);
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
+  const isElsewhere = /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) || document.querySelector("dialog[open]");
+  if (event.ctrlKey || event.metaKey || event.altKey || isElsewhere) return;
   // A button is pressed by the space bar.
   if (event.key === " " && target.tagName === "BUTTON") return;
   if (KEYS[event.key]) {
@@ -176,11 +210,13 @@ const watcher = new IntersectionObserver((entries) => {
 for (const view of views) watcher.observe(view.element);
 
 function paint() {
+  // First, so that a view that fails does not end it all.
+  requestAnimationFrame(paint);
   const begun = performance.now();
+  byId("live").classList.toggle("old", live !== null && !live.isCurrent);
   for (const view of views) if (seen.has(view.element)) view.paint();
   bar.paint(client, live, pace);
   pace.note(begun, performance.now());
-  requestAnimationFrame(paint);
 }
 requestAnimationFrame(paint);
 

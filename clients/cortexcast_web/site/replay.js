@@ -1,7 +1,7 @@
 /** Control of the replay that feeds the shown session: play, place, speed. */
 
 import { control, replays, sessions } from "./api.js";
-import { choice, el, write } from "./dom.js";
+import { choice, el, messageOf, setOptions, write } from "./dom.js";
 
 /** @typedef {import("./live.js").Live} Live */
 
@@ -13,7 +13,9 @@ export class ReplayControl {
   #id = null;
   #playing = true;
   #held = false;
-  #generation = 0;
+  #session = "";
+  /** Counts requests: the answer to an older one is not looked at. */
+  #asked = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
 
@@ -29,16 +31,18 @@ export class ReplayControl {
       oninput: () => {
         this.#held = true;
       },
+      onpointerup: () => {
+        this.#held = false;
+      },
+      onblur: () => {
+        this.#held = false;
+      },
       onchange: () => {
         this.#held = false;
         this.#ask("seek", { position_s: Number(this.#slider.value) });
       },
     });
-    this.#speed = choice(
-      "Speed of the replay",
-      SPEEDS.map((speed) => [String(speed), `× ${speed}`]),
-      (speed) => this.#ask("speed", { speed: Number(speed) }),
-    );
+    this.#speed = choice("Speed of the replay", [], (speed) => this.#ask("speed", { speed: Number(speed) }));
     const name = el("span", { textContent: "Replay" });
     this.#place = el("output");
     const parts = [name, this.#button, this.#slider, this.#place, this.#speed];
@@ -51,23 +55,15 @@ export class ReplayControl {
   #speed;
   #place;
 
-  /** @param {Live | null} live */
-  async begin(live) {
+  /** @param {Live} live */
+  begin(live) {
     clearInterval(this.#timer);
     this.#id = null;
     this.element.hidden = true;
-    this.#generation += 1;
-    const generation = this.#generation;
-    if (!live || ![...live.products.values()].some((product) => product.replayed)) return;
-    const [all, played] = await Promise.all([sessions(), replays()]).catch(() => [[], []]);
-    const source = all.find((session) => session.id === live.session)?.source_id;
-    const replay = played.filter(({ status }) => status.source_id === source).at(-1);
-    // Another process may replay it; and another session may have been chosen meanwhile.
-    if (!replay || generation !== this.#generation) return;
-    this.#id = replay.id;
-    this.element.hidden = false;
-    this.#show(replay.status);
+    this.#session = live.session;
+    if (![...live.products.values()].some((product) => product.replayed)) return;
     this.#timer = setInterval(() => this.#look(), EVERY_MS);
+    this.#look();
   }
 
   /** Pauses, or goes on. */
@@ -75,10 +71,20 @@ export class ReplayControl {
     if (this.#id) this.#ask(this.#playing ? "pause" : "resume");
   }
 
+  /** Finds the replay that feeds the session: another process may play it, or another replay have taken its place. */
   async #look() {
-    if (!this.#id || document.hidden) return;
-    const found = (await replays().catch(() => [])).find(({ id }) => id === this.#id);
-    if (found) this.#show(found.status);
+    if (document.hidden) return;
+    const session = this.#session;
+    this.#asked += 1;
+    const asked = this.#asked;
+    const [all, played] = await Promise.all([sessions(), replays()]).catch(() => [null, null]);
+    // What was asked meanwhile is newer.
+    if (!all || !played || session !== this.#session || asked !== this.#asked) return;
+    const source = all.find(({ id }) => id === session)?.source_id;
+    const replay = played.filter(({ status }) => status.source_id === source).at(-1);
+    this.#id = replay?.id ?? null;
+    this.element.hidden = !replay;
+    if (replay) this.#show(replay.status);
   }
 
   /**
@@ -86,10 +92,14 @@ export class ReplayControl {
    * @param {object} [body]
    */
   async #ask(what, body) {
+    this.#asked += 1;
+    const asked = this.#asked;
     try {
-      this.#show((await control(/** @type {string} */ (this.#id), what, body)).status);
+      const { status } = await control(/** @type {string} */ (this.#id), what, body);
+      if (asked === this.#asked) this.#show(status);
+      this.#tell("");
     } catch (error) {
-      this.#tell(error instanceof Error ? error.message : String(error));
+      this.#tell(messageOf(error));
     }
   }
 
@@ -100,6 +110,11 @@ export class ReplayControl {
     write(this.#button, this.#playing ? "Pause" : "Go on");
     this.#slider.max = String(Math.floor(10 * status.duration_s) / 10);
     if (!this.#held) this.#slider.value = String(status.position_s);
+    const speeds = [...new Set([...SPEEDS, status.speed])].sort((one, other) => one - other);
+    setOptions(
+      this.#speed,
+      speeds.map((speed) => [String(speed), `× ${speed}`]),
+    );
     this.#speed.value = String(status.speed);
     const ended = status.state === "ended" ? " · ended" : "";
     write(this.#place, `${status.position_s.toFixed(0)} of ${status.duration_s.toFixed(0)} s${ended}`);

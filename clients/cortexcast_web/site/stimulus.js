@@ -56,6 +56,11 @@ export class Stimulus {
       meter.setAttribute("aria-label", label);
       write(output, ranked[at] ? `${(100 * share).toFixed(0)} %` : "");
     });
-    write(this.#note, ranked.length ? `${this.#rows.length} labels, the likeliest first` : "waiting for EEG");
+    write(
+      this.#note,
+      ranked.length
+        ? `${Math.min(SHOWN, ranked.length)} of ${this.#rows.length} labels, the likeliest first`
+        : "waiting for EEG",
+    );
   }
 }

@@ -1,6 +1,6 @@
 /** The field over the helmet now: of magnetometers with its sign, of pairs of gradiometers its magnitude. */
 
-import { signed, unsigned } from "./colours.js";
+import { level, signed, unsigned } from "./colours.js";
 import { choice, context, panel, picture, themed, write } from "./dom.js";
 import { interpolation, project, reachOf, samePlaces } from "./head.js";
 import { drawHead, place } from "./headshape.js";
@@ -40,6 +40,8 @@ export class Topography {
   #live = null;
   /** @type {Field[]} */
   #fields = [];
+  /** Of the channels that fields are of: to lay out sensors takes a while. */
+  #names = "";
   #painted = -1;
 
   constructor() {
@@ -67,13 +69,17 @@ export class Topography {
   begin(live) {
     this.#live = live;
     const channels = live.products.get("meg")?.channels ?? [];
+    this.element.hidden = !channels.length;
+    this.#what.options[1].disabled = !live.products.has("meg_recorded");
+    if (this.#what.selectedOptions[0].disabled) this.#what.value = this.#product = "meg";
+    this.#painted = -1;
+    const names = channels.map(({ name }) => name).join();
+    if (names === this.#names) return;
+    this.#names = names;
     this.#fields = [
       field("mag", "magnetometers", channels, true),
       field("grad", "gradiometers", channels, false),
     ].filter((each) => each !== null);
-    this.#what.options[1].disabled = !live.products.has("meg_recorded");
-    if (this.#what.selectedOptions[0].disabled) this.#what.value = this.#product = "meg";
-    this.#painted = -1;
   }
 
   repaint() {
@@ -176,7 +182,7 @@ function paintField({ picture: { pixels, weights }, isSigned, high, raster }, va
   for (let i = 0; i < pixels.length; i++) {
     let value = 0;
     for (let j = 0; j < n; j++) value += weights[i * n + j] * values[j];
-    const at = 3 * Math.max(0, Math.min(255, Math.round((255 * (value - low)) / (high - low))));
+    const at = 3 * level(value, low, high);
     const pixel = 4 * pixels[i];
     image.data[pixel] = map[at];
     image.data[pixel + 1] = map[at + 1];

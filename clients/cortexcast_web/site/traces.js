@@ -10,6 +10,7 @@ import { FLAGS } from "./wire.js";
 
 /**
  * @typedef {import("./live.js").Live} Live
+ * @typedef {import("./live.js").Mark} Mark
  * @typedef {import("./ring.js").Ring} Ring
  * @typedef {import("./client.js").Channel} Channel
  */
@@ -19,7 +20,8 @@ const WINDOWS_S = [2, 5, 10, 20];
 
 /** Of a row's height, what a channel's spread is to take where nothing else was chosen. */
 const TYPICAL_SHARE = 0.25;
-const JUDGED_AFTER_S = 2;
+const JUDGED_S = 2;
+const JUDGED_EVERY_MS = 5000;
 
 /** Between the newest and the oldest samples, in pixels of the page. */
 const GAP = 12;
@@ -38,12 +40,15 @@ const SAID = [
 
 export class Traces {
   #name;
+  #title;
   #pattern = "";
   #group = "";
   #seconds = 10;
-  /** Of the typical amplitude, what one row is high; null until it is known or chosen. */
-  #factor = /** @type {number | null} */ (null);
-  #paused = false;
+  /** Of the typical amplitude, what one row is high: as chosen, */
+  #chosen = /** @type {number | null} */ (null);
+  /** and as the signal asks for. */
+  #auto = /** @type {number | null} */ (null);
+  #judged = 0;
   /** @type {Live | null} */
   #live = null;
   /** @type {Ring | null} as it was when it was paused */
@@ -52,8 +57,9 @@ export class Traces {
   #rows = [];
   /** Index after the last sample that was drawn. */
   #drawn = 0;
-  #markersDrawn = 0;
-  /** Where the last label of a marker ends. */
+  /** @type {globalThis.Map<Mark, number>} indices of marks: once they are known, a later gap in time changes nothing */
+  #marks = new Map();
+  /** Where the last label of a mark ends. */
   #labelled = 0;
   #stale = true;
 
@@ -63,7 +69,8 @@ export class Traces {
    */
   constructor(name, title) {
     this.#name = name;
-    this.#picture = picture(`${title}, not started`);
+    this.#title = title;
+    this.#picture = picture(title);
     this.#groups = choice(`${title}: which channels`, [], (value) => {
       this.#group = value;
       this.#choose();
@@ -75,7 +82,7 @@ export class Traces {
     });
     this.#windows.value = String(this.#seconds);
     this.#scales = choice(`${title}: height of a row`, [["", "auto"]], (value) => {
-      this.#factor = value ? Number(value) : null;
+      this.#chosen = value ? Number(value) : null;
       this.#stale = true;
     });
     const names = el("input", {
@@ -90,17 +97,14 @@ export class Traces {
     this.#pauseButton = el("button", {
       type: "button",
       textContent: "Pause",
-      "aria-pressed": "false",
-      onclick: () => this.pause(!this.#paused),
+      onclick: () => this.pause(!this.isPaused),
     });
-    this.#title = title;
     const controls = [this.#groups, names, this.#scales, this.#windows, this.#pauseButton];
     const { element, note } = panel(`traces-${name}`, title, controls, this.#picture.frame);
     this.element = element;
     this.#note = note;
   }
 
-  #title;
   #picture;
   #groups;
   #windows;
@@ -111,31 +115,36 @@ export class Traces {
   /** @param {Live} live */
   begin(live) {
     this.#live = live;
+    this.element.hidden = !live.products.has(this.#name);
+    this.#marks.clear();
+    this.#auto = null;
     // What was kept is of another session, with other channels.
     this.pause(false);
-    const channels = this.#channels;
     setOptions(
       this.#groups,
-      groups(channels).map((name) => [name, name]),
+      groups(this.#channels).map((name) => [name, name]),
     );
     this.#group = this.#groups.value;
     this.#choose();
   }
 
+  get isPaused() {
+    return this.#kept !== null;
+  }
+
   /** @param {boolean} paused */
   pause(paused) {
-    this.#paused = paused;
-    this.#kept = paused ? (this.#ring?.copy() ?? null) : null;
+    if (paused === this.isPaused) return;
+    this.#kept = (paused && this.#ring?.copy()) || null;
     this.#stale = true;
-    write(this.#pauseButton, paused ? "Go on" : "Pause");
-    this.#pauseButton.setAttribute("aria-pressed", String(paused));
+    write(this.#pauseButton, this.isPaused ? "Go on" : "Pause");
   }
 
   /** @param {number} steps to larger rows, or to smaller ones if negative */
   zoom(steps) {
-    const at = FACTORS.indexOf(this.#factor ?? 1) + steps;
-    this.#factor = FACTORS[Math.max(0, Math.min(FACTORS.length - 1, at))];
-    this.#scales.value = String(this.#factor);
+    const at = FACTORS.indexOf(this.#factor) + steps;
+    this.#chosen = FACTORS[Math.max(0, Math.min(FACTORS.length - 1, at))];
+    this.#scales.value = String(this.#chosen);
     this.#stale = true;
   }
 
@@ -151,11 +160,11 @@ export class Traces {
     this.#judgeScale(ring);
     const window = Math.min(ring.capacity, Math.round(this.#seconds * ring.rate));
     if (this.#drawn > ring.end || ring.end - this.#drawn >= window) this.#stale = true;
-    if (this.#stale) {
+    const isWhole = this.#stale;
+    if (isWhole) {
       this.#clear();
       this.#drawn = Math.max(ring.begin, ring.end - window + 1);
       this.#labelled = 0;
-      this.#markersDrawn = Math.max(0, this.#live.nMarkers - this.#live.markers.length);
       this.#stale = false;
     }
     while (this.#drawn < ring.end) {
@@ -164,7 +173,7 @@ export class Traces {
       this.#draw(ring, window, this.#drawn, until);
       this.#drawn = until;
     }
-    if (!this.#kept) this.#drawMarkers(ring, window);
+    this.#drawMarks(ring, window, isWhole);
     this.#tell();
   }
 
@@ -177,41 +186,56 @@ export class Traces {
     return this.#live?.products.get(this.#name)?.channels ?? [];
   }
 
+  get #types() {
+    return [...new Set(this.#rows.map((row) => this.#channels[row].type))];
+  }
+
+  get #factor() {
+    return this.#chosen ?? this.#auto ?? 1;
+  }
+
   #choose() {
     this.#rows = select(this.#channels, this.#group, this.#pattern);
+    this.#auto = null;
+    this.#nameScales();
+    this.#stale = true;
+  }
+
+  #nameScales() {
     const types = this.#types;
     /** @param {number} factor */
     const text = (factor) =>
       types.map((type) => `${short(factor * display(type).typical)} ${display(type).unit}`).join(", ");
     /** @type {[string, string][]} */
     const scales = FACTORS.map((factor) => [String(factor), text(factor)]);
-    setOptions(this.#scales, [["", "auto"], ...scales]);
-    this.#scales.value = this.#factor === null ? "" : String(this.#factor);
-    this.#stale = true;
-  }
-
-  get #types() {
-    return [...new Set(this.#rows.map((row) => this.#channels[row].type))];
+    setOptions(this.#scales, [["", this.#auto === null ? "auto" : `${text(this.#auto)} (auto)`], ...scales]);
   }
 
   /**
-   * Once it is known how large the signal is.
+   * Once it is known how large the signal is, and again where it has become another one.
    *
    * @param {Ring} ring
    */
   #judgeScale(ring) {
-    if (this.#factor !== null || ring.end - ring.begin < JUDGED_AFTER_S * ring.rate || !this.#rows.length) return;
-    const spread = ring.spread(JUDGED_AFTER_S);
+    const now = performance.now();
+    if (this.#chosen !== null || ring.end - ring.begin < JUDGED_S * ring.rate || !this.#rows.length) return;
+    if (this.#auto !== null && now - this.#judged < JUDGED_EVERY_MS) return;
+    this.#judged = now;
+    const spread = ring.spread(JUDGED_S);
     const shares = this.#rows
-      .map(
-        (row) => (spread[row] * display(this.#channels[row].type).factor) / display(this.#channels[row].type).typical,
-      )
+      .map((row) => {
+        const { factor, typical } = display(this.#channels[row].type);
+        return (spread[row] * factor) / typical;
+      })
       .filter(Number.isFinite)
       .sort((one, other) => one - other);
-    if (!shares.length) return;
     const wanted = shares[Math.floor(shares.length / 2)] / TYPICAL_SHARE;
-    this.#factor = FACTORS.find((factor) => factor >= wanted) ?? FACTORS[FACTORS.length - 1];
-    this.#scales.value = String(this.#factor);
+    if (!(wanted > 0)) return;
+    const best = FACTORS.find((factor) => factor >= wanted) ?? FACTORS[FACTORS.length - 1];
+    // One step to and fro would be more restless than it is worth.
+    if (this.#auto !== null && Math.abs(FACTORS.indexOf(best) - FACTORS.indexOf(this.#auto)) < 2) return;
+    this.#auto = best;
+    this.#nameScales();
     this.#stale = true;
   }
 
@@ -224,8 +248,7 @@ export class Traces {
     drawing.fillStyle = themed("--muted");
     const height = this.#rowHeight;
     const every = Math.max(1, Math.ceil((LEAST_NAME_HEIGHT * ratio) / height));
-    const size = Math.max(LEAST_NAME_HEIGHT * ratio, Math.min(12 * ratio, height * 0.8));
-    drawing.font = font(size);
+    drawing.font = font(Math.max(LEAST_NAME_HEIGHT * ratio, Math.min(12 * ratio, height * 0.8)));
     drawing.textBaseline = "middle";
     for (let at = 0; at < this.#rows.length; at += every) {
       drawing.fillText(this.#channels[this.#rows[at]].name, 4 * ratio, (at + 0.5) * height, (NAMES_WIDTH - 8) * ratio);
@@ -234,6 +257,12 @@ export class Traces {
 
   get #rowHeight() {
     return this.#picture.canvas.height / Math.max(1, this.#rows.length);
+  }
+
+  /** Where the traces begin, and how wide they are, in pixels of the canvas. */
+  get #place() {
+    const left = NAMES_WIDTH * (globalThis.devicePixelRatio || 1);
+    return { left, width: this.#picture.canvas.width - left };
   }
 
   /**
@@ -248,8 +277,8 @@ export class Traces {
     const { canvas } = this.#picture;
     const drawing = context(canvas);
     const ratio = globalThis.devicePixelRatio || 1;
-    const left = NAMES_WIDTH * ratio;
-    const step = (canvas.width - left) / window;
+    const { left, width } = this.#place;
+    const step = width / window;
     const begin = first % window;
     const from = left + Math.max(0, begin - 1) * step;
     const to = left + (begin + until - first - 1) * step;
@@ -259,8 +288,8 @@ export class Traces {
     const height = this.#rowHeight;
     for (const type of this.#types) {
       const { factor, typical } = display(type);
-      const pixelsPerUnit = (height * factor) / (typical * (this.#factor ?? 1));
-      drawing.strokeStyle = themed(`--${type}`) || themed("--text");
+      const pixelsPerUnit = (height * factor) / (typical * this.#factor);
+      drawing.strokeStyle = themed(`--${type}`);
       drawing.beginPath();
       for (let at = 0; at < this.#rows.length; at++) {
         const row = this.#rows[at];
@@ -284,35 +313,52 @@ export class Traces {
   }
 
   /**
-   * Markers come before their samples or after them.
+   * Marks come before their samples or after them.
    *
    * @param {Ring} ring
    * @param {number} window
+   * @param {boolean} isWhole those that were drawn before, too
    */
-  #drawMarkers(ring, window) {
-    const live = /** @type {Live} */ (this.#live);
+  #drawMarks(ring, window, isWhole) {
+    const { marks } = /** @type {Live} */ (this.#live);
+    if (isWhole) {
+      const kept = new Set(marks);
+      for (const [mark, index] of this.#marks) {
+        if (index >= ring.begin && index < ring.end) this.#drawMark(mark, index, window);
+        else if (!kept.has(mark)) this.#marks.delete(mark);
+      }
+    }
+    // Time that is paused brings no marks.
+    if (this.#kept) return;
+    for (const mark of marks) {
+      if (this.#marks.has(mark)) continue;
+      const index = ring.indexAt(mark.time);
+      if (index >= ring.end) continue;
+      this.#marks.set(mark, index);
+      if (index > ring.end - window && index >= ring.begin) this.#drawMark(mark, index, window);
+    }
+  }
+
+  /**
+   * @param {Mark} mark
+   * @param {number} index
+   * @param {number} window
+   */
+  #drawMark(mark, index, window) {
     const { canvas } = this.#picture;
     const drawing = context(canvas);
     const ratio = globalThis.devicePixelRatio || 1;
-    const left = NAMES_WIDTH * ratio;
-    const forgotten = live.nMarkers - live.markers.length;
-    while (this.#markersDrawn < live.nMarkers) {
-      const marker = live.markers[this.#markersDrawn - forgotten];
-      const index = ring.indexAt(marker.time);
-      if (index >= ring.end) return;
-      this.#markersDrawn += 1;
-      if (index < Math.max(ring.begin, ring.end - window)) continue;
-      const x = left + ((index % window) / window) * (canvas.width - left);
-      drawing.fillStyle = themed("--marker");
-      drawing.fillRect(x, 0, ratio, canvas.height);
-      drawing.font = font(11 * ratio);
-      drawing.textBaseline = "top";
-      // To the left, where nothing is drawn over it soon; where there is no room, the line must do.
-      const begin = x - drawing.measureText(marker.label).width - 3 * ratio;
-      if (begin > left && (begin > this.#labelled || x < this.#labelled)) {
-        drawing.fillText(marker.label, begin, 2 * ratio);
-        this.#labelled = x;
-      }
+    const { left, width } = this.#place;
+    const x = left + ((index % window) / window) * width;
+    drawing.fillStyle = themed("--marker");
+    drawing.fillRect(x, 0, ratio, canvas.height);
+    drawing.font = font(11 * ratio);
+    drawing.textBaseline = "top";
+    // To the left, where nothing is drawn over it soon; where there is no room, the line must do.
+    const begin = x - drawing.measureText(mark.label).width - 3 * ratio;
+    if (begin > left && (begin > this.#labelled || x < this.#labelled)) {
+      drawing.fillText(mark.label, begin, 2 * ratio);
+      this.#labelled = x;
     }
   }
 
@@ -320,11 +366,11 @@ export class Traces {
     const live = /** @type {Live} */ (this.#live);
     const flags = live.latest.get(this.#name)?.flags ?? 0;
     const said = SAID.filter(([flag]) => flags & flag).map(([, words]) => words);
-    const shown = `${this.#rows.length} of ${this.#channels.length} channels, every sample`;
-    write(this.#note, [shown, ...said].join(" · "));
-    this.#picture.canvas.setAttribute(
-      "aria-label",
-      `${this.#title}: ${shown}, ${this.#seconds} s wide, a row is ${this.#scales.selectedOptions[0]?.text}`,
-    );
+    const rate = live.products.get(this.#name)?.rate_hz;
+    const shown = `${this.#rows.length} of ${this.#channels.length} channels, every sample at ${rate} Hz`;
+    const paused = this.isPaused ? ["paused"] : [];
+    write(this.#note, [shown, ...paused, ...said].join(" · "));
+    const label = `${this.#title}: ${shown}, ${this.#seconds} s wide, a row is ${this.#scales.selectedOptions[0]?.text}`;
+    if (this.#picture.canvas.ariaLabel !== label) this.#picture.canvas.ariaLabel = label;
   }
 }

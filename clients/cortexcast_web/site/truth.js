@@ -18,15 +18,16 @@ export class Truth {
   /** @type {Live | null} */
   #live = null;
   #row = 0;
+  #isTruth = false;
   #painted = -1;
 
   constructor() {
-    const channels = choice("Estimate and truth: channel", [], (value) => {
+    const channels = choice("Estimate and record: channel", [], (value) => {
       this.#row = Number(value);
       this.#painted = -1;
     });
     this.#channels = channels;
-    const { element, note } = panel("truth", "Estimate and truth", [channels], this.#picture.frame);
+    const { element, note } = panel("truth", "Estimate and record", [channels], this.#picture.frame);
     this.element = element;
     this.#note = note;
   }
@@ -43,7 +44,10 @@ export class Truth {
       channels.map(({ name }, row) => [String(row), name]),
     );
     this.#row = Number(this.#channels.value);
-    this.element.hidden = !live.products.has("meg_recorded");
+    const recorded = live.products.get("meg_recorded");
+    this.element.hidden = !recorded;
+    // What a real helmet recorded is not the truth: it has noise, and a pose of its own.
+    this.#isTruth = recorded?.simulated ?? false;
     this.#painted = -1;
   }
 
@@ -86,7 +90,7 @@ export class Truth {
     this.#band(drawing, estimate, first, until, step, y, std);
     this.#line(drawing, truth, first, until, step, y, "--truth");
     this.#line(drawing, estimate, first, until, step, y, `--${channel.type}`);
-    this.#legend(drawing, channel.type, high);
+    this.#legend(drawing, channel.type, high, std > 0);
   }
 
   /**
@@ -103,14 +107,11 @@ export class Truth {
   #band(drawing, ring, first, until, step, y, std) {
     if (!std) return;
     drawing.fillStyle = themed("--band");
-    drawing.beginPath();
+    const height = y(-std) - y(std);
     for (let index = first; index < until; index++) {
-      drawing.lineTo((index - first) * step, y((ring.at(this.#row, index) || 0) + std));
+      const value = ring.at(this.#row, index);
+      if (!Number.isNaN(value)) drawing.fillRect((index - first) * step, y(value + std), Math.ceil(step), height);
     }
-    for (let index = until - 1; index >= first; index--) {
-      drawing.lineTo((index - first) * step, y((ring.at(this.#row, index) || 0) - std));
-    }
-    drawing.fill();
   }
 
   /**
@@ -141,8 +142,9 @@ export class Truth {
    * @param {CanvasRenderingContext2D} drawing
    * @param {string} type
    * @param {number} high
+   * @param {boolean} hasStd
    */
-  #legend(drawing, type, high) {
+  #legend(drawing, type, high, hasStd) {
     const ratio = window.devicePixelRatio || 1;
     const { unit, factor } = display(type);
     drawing.font = font(11 * ratio);
@@ -150,8 +152,8 @@ export class Truth {
     /** @type {[string, string][]} */
     const words = [
       [`±${short(high * factor)} ${unit}, ${SHOWN_S} s`, "--muted"],
-      ["estimate ± SD", `--${type}`],
-      ["recorded", "--truth"],
+      [hasStd ? "estimate ± SD" : "estimate", `--${type}`],
+      [this.#isTruth ? "truth" : "recorded", "--truth"],
     ];
     words.forEach(([text, colour], at) => {
       drawing.fillStyle = themed(colour);
