@@ -16,6 +16,9 @@ from cortexcast_client.recording import Recording
 _TYPES = {"eeg": "eeg", "mag": "mag", "grad": "grad"}
 """Our types that MNE has too; all others, as BOLD and labels, are ``misc`` there."""
 
+_SIMULATED = "simulated by cortexcast"
+"""How the description of every file begins whose brain was never in a head: replayed, it is still known for one."""
+
 
 def to_raw(recording: Recording) -> mne.io.RawArray:
     """The whole recording, in memory."""
@@ -59,7 +62,9 @@ def _info(recording: Recording) -> mne.Info:
             {name: np.array(place) for name, place in electrodes.items()}, coord_frame="head"
         )
         info.set_montage(montage, on_missing="ignore", verbose="error")
-    info["description"] = "; ".join(map(_described, recording.products))
+    described = "; ".join(map(_described, recording.products))
+    is_simulated = any(product.simulated for product in recording.products)
+    info["description"] = f"{_SIMULATED}: {described}" if is_simulated else described
     return info
 
 

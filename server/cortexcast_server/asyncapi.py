@@ -100,7 +100,8 @@ _DESCRIPTION = f"""\
 A client offers the subprotocol `{SUBPROTOCOL}`; one that offers none is served all the same. Text messages are JSON
 objects with a `type` and control the connection. Binary messages are data frames; with `?format=json` data frames are
 text too. A client ignores types and keys that it does not know; the server refuses them.
-A handshake that names an `Origin` other than the daemon's own address is answered with HTTP 403."""
+A handshake that names an `Origin` other than the daemon's own address, and none of its setting `origins`, is answered
+with HTTP 403."""
 
 
 def document(version: str, host: str, *, encrypted: bool = False) -> Json:

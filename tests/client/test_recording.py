@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mne.io.constants import FIFF
 
+import cortexcast_server.recording
 from cortexcast_client import Channel, Flags, Frame, Marker, Product, Recording, RecordingError, mne_raw
 from cortexcast_client.messages import parse_products, parse_status
 from cortexcast_client.recording import Annotation
@@ -312,6 +313,15 @@ def test_mne_knows_what_the_channels_are(tmp_path: Path) -> None:
         )
         np.testing.assert_array_equal(raw.get_data(), data)
         assert [(note["description"], round(note["onset"], 6)) for note in raw.annotations] == [("go", 0.02)]
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_what_was_simulated_is_known_for_it_when_its_recording_is_replayed(tmp_path: Path, simulated: bool) -> None:
+    recording = Recording()
+    eeg = replace(EEG, simulated=simulated)
+    recording.add(replace(make_frame(0), product="eeg", data=np.ones((1, HOP), np.float32)), Daemon(eeg))
+    mne_raw.save(recording, tmp_path / "a_raw.fif")
+    assert cortexcast_server.recording.Recording(tmp_path / "a_raw.fif").simulated == simulated
 
 
 def test_mne_s_filters_leave_out_what_is_missing() -> None:

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { groups, select } from "../../clients/cortexcast_web/site/channels.js";
 import { level, signed, unsigned } from "../../clients/cortexcast_web/site/colours.js";
 import { Live } from "../../clients/cortexcast_web/site/live.js";
+import { cropped } from "../../clients/cortexcast_web/site/nifti.js";
 import { Pace } from "../../clients/cortexcast_web/site/pace.js";
 import { display, short } from "../../clients/cortexcast_web/site/units.js";
 import { FLAGS } from "../../clients/cortexcast_web/site/wire.js";
@@ -125,4 +126,23 @@ test("colours go from one end to the other and no farther", () => {
   for (let at = 1; at < 256; at++) assert.ok(luminance(unsigned, at) >= luminance(unsigned, at - 1));
   for (let at = 1; at < 128; at++) assert.ok(luminance(signed, at) >= luminance(signed, at - 1));
   for (let at = 129; at < 256; at++) assert.ok(luminance(signed, at) <= luminance(signed, at - 1));
+});
+
+test("a volume is cropped to its labels, which stay where they are in space", () => {
+  const [nx, ny, nz] = [6, 5, 4];
+  const labels = new Int32Array(nx * ny * nz);
+  const affine = [-2, 0, 0, 10, 0, 3, 0, -20, 0, 0, 4, 5];
+  const place = ([x, y, z], a) => [0, 4, 8].map((i) => a[i] * x + a[i + 1] * y + a[i + 2] * z + a[i + 3]);
+  const set = [[1, 2, 1], [4, 2, 1], [2, 3, 2]];
+  set.forEach(([x, y, z], n) => {
+    labels[x + nx * (y + ny * z)] = n + 1;
+  });
+  const small = cropped({ shape: [nx, ny, nz], affine, labels });
+  assert.deepEqual(small.shape, [4, 2, 2]);
+  assert.deepEqual([...small.labels].filter(Boolean).sort(), [1, 2, 3]);
+  set.forEach(([x, y, z], n) => {
+    const at = [x - 1, y - 2, z - 1];
+    assert.equal(small.labels[at[0] + 4 * (at[1] + 2 * at[2])], n + 1);
+    assert.deepEqual(place(at, small.affine), place([x, y, z], affine));
+  });
 });

@@ -3,7 +3,7 @@
 import { parcelsUrl } from "./api.js";
 import { level, signed } from "./colours.js";
 import { context, el, font, messageOf, panel, picture, themed, write } from "./dom.js";
-import { readLabels } from "./nifti.js";
+import { cropped, readLabels } from "./nifti.js";
 import { short } from "./units.js";
 
 /**
@@ -29,8 +29,10 @@ export class Brain {
   #place3d = el("div", { class: "picture", hidden: true });
   /** @type {Live | null} */
   #live = null;
-  /** @type {Volume | null} */
+  /** @type {Volume | null} without the emptiness about the brain */
   #volume = null;
+  /** @type {Volume | null} as NiiVue loads it */
+  #whole = null;
   #model = "";
   /** When the parcels could not be loaded; 0 where they can. */
   #failedAt = 0;
@@ -100,10 +102,11 @@ export class Brain {
     try {
       const answer = await fetch(parcelsUrl(model));
       if (!answer.ok) throw new Error(`the parcels of ${model} cannot be read: ${answer.statusText}`);
-      const volume = await readLabels(await answer.arrayBuffer());
+      const whole = await readLabels(await answer.arrayBuffer());
       if (model !== this.#model) return;
-      this.#volume = volume;
-      this.#cross = volume.shape.map((n) => Math.floor(n / 2));
+      this.#whole = whole;
+      this.#volume = cropped(whole);
+      this.#cross = this.#volume.shape.map((n) => Math.floor(n / 2));
     } catch (error) {
       if (model !== this.#model) return;
       this.#failedAt = performance.now();
@@ -114,7 +117,7 @@ export class Brain {
 
   /** Three dimensions are loaded when they are asked for: they are three megabytes. */
   async #turn() {
-    if (!this.#volume) return;
+    if (!this.#whole) return;
     const isFlat = this.#place3d.hidden;
     if (isFlat && !this.#brain3d) {
       this.#switch.disabled = true;
@@ -122,7 +125,7 @@ export class Brain {
         const { Brain3d } = await import("./brain3d.js");
         // It looks how large it is.
         this.#showFlat(false);
-        this.#brain3d = await Brain3d.open(this.#place3d, parcelsUrl(this.#model), this.#volume);
+        this.#brain3d = await Brain3d.open(this.#place3d, parcelsUrl(this.#model), this.#whole);
         write(this.#switch, "3-D");
       } catch (error) {
         write(this.#switch, "no 3-D");

@@ -41,3 +41,36 @@ export async function readLabels(bytes) {
   const affine = Array.from({ length: 12 }, (_, i) => view.getFloat32(280 + 4 * i, true));
   return { shape: [nx, ny, nz], affine, labels };
 }
+
+/**
+ * The smallest box that holds all labels.
+ *
+ * @param {Volume} volume
+ * @returns {Volume}
+ */
+export function cropped({ shape, affine, labels }) {
+  const [nx, ny] = shape;
+  const low = [...shape];
+  const high = [-1, -1, -1];
+  for (let voxel = 0; voxel < labels.length; voxel++) {
+    if (!labels[voxel]) continue;
+    const at = [voxel % nx, Math.floor(voxel / nx) % ny, Math.floor(voxel / (nx * ny))];
+    at.forEach((place, axis) => {
+      low[axis] = Math.min(low[axis], place);
+      high[axis] = Math.max(high[axis], place);
+    });
+  }
+  const [mx, my, mz] = high.map((place, axis) => Math.max(0, place - low[axis] + 1));
+  const kept = new Int32Array(mx * my * mz);
+  for (let z = 0; z < mz; z++) {
+    for (let y = 0; y < my; y++) {
+      const from = low[0] + nx * (y + low[1] + ny * (z + low[2]));
+      kept.set(labels.subarray(from, from + mx), mx * (y + my * z));
+    }
+  }
+  const moved = affine.map((value, i) => {
+    if (i % 4 !== 3) return value;
+    return value + low.reduce((sum, place, axis) => sum + affine[i - 3 + axis] * place, 0);
+  });
+  return { shape: [mx, my, mz], affine: moved, labels: kept };
+}

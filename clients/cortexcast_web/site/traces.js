@@ -5,7 +5,7 @@
 
 import { groups, select } from "./channels.js";
 import { choice, context, el, font, panel, picture, setOptions, themed, write } from "./dom.js";
-import { display, short } from "./units.js";
+import { display } from "./units.js";
 import { FLAGS } from "./wire.js";
 
 /**
@@ -205,10 +205,12 @@ export class Traces {
     const types = this.#types;
     /** @param {number} factor */
     const text = (factor) =>
-      types.map((type) => `${short(factor * display(type).typical)} ${display(type).unit}`).join(", ");
+      types
+        .map((type) => `${Number((factor * display(type).typical).toPrecision(2))} ${display(type).unit}`)
+        .join(", ");
     /** @type {[string, string][]} */
     const scales = FACTORS.map((factor) => [String(factor), text(factor)]);
-    setOptions(this.#scales, [["", this.#auto === null ? "auto" : `${text(this.#auto)} (auto)`], ...scales]);
+    setOptions(this.#scales, [["", this.#auto === null ? "auto" : `auto, ${text(this.#auto)}`], ...scales]);
   }
 
   /**

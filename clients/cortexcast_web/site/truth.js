@@ -107,10 +107,15 @@ export class Truth {
   #band(drawing, ring, first, until, step, y, std) {
     if (!std) return;
     drawing.fillStyle = themed("--band");
-    const height = y(-std) - y(std);
-    for (let index = first; index < until; index++) {
-      const value = ring.at(this.#row, index);
-      if (!Number.isNaN(value)) drawing.fillRect((index - first) * step, y(value + std), Math.ceil(step), height);
+    let begin = first;
+    for (let index = first; index <= until; index++) {
+      if (index < until && !Number.isNaN(ring.at(this.#row, index))) continue;
+      // A stretch without holes is one shape: there along its upper edge, and back along its lower one.
+      drawing.beginPath();
+      for (let at = begin; at < index; at++) drawing.lineTo((at - first) * step, y(ring.at(this.#row, at) + std));
+      for (let at = index - 1; at >= begin; at--) drawing.lineTo((at - first) * step, y(ring.at(this.#row, at) - std));
+      drawing.fill();
+      begin = index + 1;
     }
   }
 
