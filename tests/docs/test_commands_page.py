@@ -29,7 +29,7 @@ def test_every_command_line_parses(page: Path, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES)
 def test_verbs_and_targets_that_prose_names_exist(page: Path) -> None:
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for span in code_spans(prose(page)):
         match re.split(r"[ ]+", span):
             case ["cortexcast", word, *_] if word.isalpha() and word.islower():

@@ -170,12 +170,12 @@ def test_marks_are_painted_and_stay_where_they_are(dashboard: Dashboard) -> None
       return found;
     }"""
     page.get_by_label("EEG: names of channels").fill("Cz")
-    page.wait_for_function(f"() => ({red})().length > 3", polling=100)
+    page.wait_for_function(f"() => ({red})().length > 1", polling=100)
     page.keyboard.press(" ")
     painted = dashboard.value("pace.count")
     dashboard.wait(f"pace.count > {painted} + 2")
     marks = page.evaluate(red)
-    assert len(marks) > 3
+    assert len(marks) > 1
     page.set_viewport_size({"width": 1280, "height": 800})
     dashboard.wait(f"pace.count > {painted} + 20")
     assert page.evaluate(red) == marks
