@@ -19,7 +19,7 @@ help: ## show this list
 demo: $(VENV)/server.stamp $(NIIVUE) ## stream a replayed headset until Ctrl-C; DURATION=20 stops after 20 s
 	@$(BIN)/cortexcast demo $(if $(DURATION),--duration $(DURATION))
 
-# Tests that compute take all cores; those that stream wait most of the time, so four at once share two cores. The files
+# Tests that compute take all cores; those that stream wait most of the time, so three at once share two cores. The files
 # that take longest are in tests/web: they begin first.
 COMPUTING := tests/packaging tests/training tests/models
 STREAMING := tests/web $(filter-out $(COMPUTING) tests/web,$(sort $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
@@ -27,7 +27,7 @@ STREAMING := tests/web $(filter-out $(COMPUTING) tests/web,$(sort $(patsubst %/,
 test: check ## run every check and every test
 	@tests/install-chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(COMPUTING)
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(STREAMING)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(STREAMING)
 
 check: $(VENV)/dev.stamp $(NIIVUE) ## lint, formatting, types and import rules
 	$(BIN)/ruff check .

@@ -110,10 +110,22 @@ def open_dashboard(
     width: int = 1280,
     height: int = 720,
     theme: Literal["light", "dark"] = "light",
+    scale: float = 0.5,
 ) -> Iterator[Dashboard]:
-    """The page of the daemon whose WebSocket's address is given; it must not complain, nor ask anybody else."""
+    """The page of the daemon whose WebSocket's address is given; it must not complain, nor ask anybody else.
+
+    Args:
+        browser: that opens it.
+        websocket: the address.
+        width: of the window, in pixels of the page.
+        height: likewise.
+        theme: that the browser prefers.
+        scale: pixels of the screen for one of the page: painting in software costs by the pixel.
+    """
     base = websocket.replace("ws://", "http://").removesuffix("/ws")
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=theme, device_scale_factor=scale
+    )
     page = context.new_page()
     dashboard = Dashboard(page, base)
     page.on("console", lambda each: dashboard.errors.append(each.text) if each.type == "error" else None)

@@ -95,7 +95,7 @@ def main() -> int:
         daemon.http("POST", "/api/v1/demo")
         display = empty_rate(browser)
         print(f"an empty page: {display:.1f} paints/s")
-        with open_dashboard(browser, daemon.url) as dashboard:
+        with open_dashboard(browser, daemon.url, scale=1) as dashboard:
             dashboard.wait_for_frames()
             dashboard.page.get_by_label("MEG estimate: which channels").select_option("all")
             dashboard.page.wait_for_timeout(1e3 * SETTLING_S)

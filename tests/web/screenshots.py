@@ -37,10 +37,10 @@ def main() -> int:
         daemon.http("POST", "/api/v1/demo")
         with open_browser() as browser:
             for name, width, height, theme in PICTURES:
-                with open_dashboard(browser, daemon.url, width=width, height=height, theme=theme) as dashboard:
+                with open_dashboard(browser, daemon.url, width=width, height=height, theme=theme, scale=1) as dashboard:
                     dashboard.wait_for_frames("meg", 25 * SETTLED_S)
                     keep(name, dashboard.page.screenshot())
-            with open_dashboard(browser, daemon.url) as dashboard:
+            with open_dashboard(browser, daemon.url, scale=1) as dashboard:
                 dashboard.page.click("#to-connect")
                 dashboard.page.get_by_role("button", name="Connect simulated_headset_raw").wait_for()
                 keep("dashboard-connect", dashboard.page.screenshot())

@@ -171,7 +171,9 @@ def test_marks_are_painted_and_stay_where_they_are(dashboard: Dashboard) -> None
     }"""
     page.get_by_label("EEG: names of channels").fill("Cz")
     page.wait_for_function(f"() => ({red})().length > 1", polling=100)
-    page.keyboard.press(" ")
+    pause = page.locator("#traces-eeg button", has_text="Pause")
+    pause.click()
+    expect(page.locator("#traces-eeg .note")).to_contain_text("paused")
     painted = dashboard.value("pace.count")
     dashboard.wait(f"pace.count > {painted} + 2")
     marks = page.evaluate(red)
@@ -179,7 +181,6 @@ def test_marks_are_painted_and_stay_where_they_are(dashboard: Dashboard) -> None
     page.set_viewport_size({"width": 1280, "height": 800})
     dashboard.wait(f"pace.count > {painted} + 20")
     assert page.evaluate(red) == marks
-    page.keyboard.press(" ")
 
 
 def test_channels_can_be_chosen_by_group_and_name(dashboard: Dashboard) -> None:

@@ -351,9 +351,10 @@ export class Traces {
     const drawing = context(canvas);
     const ratio = globalThis.devicePixelRatio || 1;
     const { left, width } = this.#place;
-    const x = left + ((index % window) / window) * width;
+    // On a pixel's edge a line is crisp.
+    const x = Math.round(left + ((index % window) / window) * width);
     drawing.fillStyle = themed("--marker");
-    drawing.fillRect(x, 0, ratio, canvas.height);
+    drawing.fillRect(x, 0, Math.max(1, ratio), canvas.height);
     drawing.font = font(11 * ratio);
     drawing.textBaseline = "top";
     // To the left, where nothing is drawn over it soon; where there is no room, the line must do.
