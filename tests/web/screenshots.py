@@ -46,7 +46,7 @@ def main() -> int:
                 keep("dashboard-connect", dashboard.page.screenshot())
         with (
             open_browser(webgl=True) as browser,
-            open_dashboard(browser, daemon.url, width=800, height=600) as dashboard,
+            open_dashboard(browser, daemon.url, width=800, height=600, scale=1) as dashboard,
         ):
             dashboard.wait("live?.latest.has('fmri')")
             dashboard.page.get_by_label("Enlarge fMRI").click()
