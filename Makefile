@@ -19,10 +19,11 @@ help: ## show this list
 demo: $(VENV)/server.stamp $(NIIVUE) ## stream a replayed headset until Ctrl-C; DURATION=20 stops after 20 s
 	@$(BIN)/cortexcast demo $(if $(DURATION),--duration $(DURATION))
 
-# Tests that compute take all cores; those that stream wait most of the time, so three at once share two cores. The files
-# that take longest are in tests/web: they begin first.
+# Tests that compute take all cores; those that stream wait most of the time, so three at once share two cores. Where
+# single files take long begins first.
 COMPUTING := tests/packaging tests/training tests/models
-STREAMING := tests/web $(filter-out $(COMPUTING) tests/web,$(sort $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
+LONG := tests/web tests/server tests/integration
+STREAMING := $(LONG) $(filter-out $(COMPUTING) $(LONG),$(sort $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
 
 test: check ## run every check and every test
 	@tests/install-chromium
