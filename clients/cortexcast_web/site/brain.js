@@ -98,6 +98,8 @@ export class Brain {
     this.#failedAt = 0;
     this.#brain3d = null;
     this.#showFlat(true);
+    // There is nothing to turn yet.
+    this.#switch.disabled = true;
     if (!model) return;
     try {
       const answer = await fetch(parcelsUrl(model));
@@ -105,6 +107,7 @@ export class Brain {
       const whole = await readLabels(await answer.arrayBuffer());
       if (model !== this.#model) return;
       this.#whole = whole;
+      this.#switch.disabled = false;
       this.#volume = cropped(whole);
       this.#cross = this.#volume.shape.map((n) => Math.floor(n / 2));
     } catch (error) {
