@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import pytest
+from needed import needed_command
 from playwright.sync_api import Browser, Page, sync_playwright
 
 FLAGS = (
@@ -37,12 +35,7 @@ WEBGL = (
 @contextmanager
 def open_browser(*, webgl: bool = False) -> Iterator[Browser]:
     """Chromium."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        reason = "there is no Chromium: sudo apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}, which CI must have")
-        pytest.skip(reason)
+    chromium = needed_command("chromium", "chromium")
     with sync_playwright() as playwright:
         flags = [*FLAGS, *(WEBGL if webgl else NO_GPU)]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)

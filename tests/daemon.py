@@ -16,6 +16,8 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from cortexcast_server.simulated_recording import simulate
+
 CORTEXCAST = [sys.executable, "-m", "cortexcast_client"]
 START_S = 30.0
 
@@ -129,6 +131,15 @@ def running(*arguments: str | Path, cwd: Path | None = None) -> Iterator[Daemon]
         raise
     finally:
         daemon.kill()
+
+
+@contextmanager
+def replaying(folder: Path) -> Iterator[Daemon]:
+    """A daemon started in this folder, which serves a simulated recording of 20 s in a loop."""
+    file = simulate(folder / "simulated_raw.fif", duration_s=20.0)
+    with running("--replay", file, "--loop", "--wait", "10", cwd=folder) as daemon:
+        daemon.wait_for_session()
+        yield daemon
 
 
 def run(*arguments: str | Path, timeout_s: float = 60.0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

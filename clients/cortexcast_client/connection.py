@@ -56,7 +56,7 @@ class _Subscribed:
 
     @property
     def clock_offset(self) -> float:
-        """Seconds to add to the daemon's LSL clock, in which ``Frame.t0`` is, to get Unix time."""
+        """Seconds to add to the daemon's LSL clock, in which ``Frame.t0`` is, to get Unix time, as last told."""
         return self._protocol.clock_offset
 
     def product(self, frame: Frame) -> Product:

@@ -32,7 +32,7 @@ class ClientProtocol:
 
     Attributes:
         products: what the daemon offers now.
-        clock_offset: seconds to add to the daemon's LSL clock to get Unix time.
+        clock_offset: seconds to add to the daemon's LSL clock to get Unix time, as the daemon last told.
         greeted: this connection's ``hello`` has arrived.
         farewell: the reason in this connection's ``bye``, or None.
     """
@@ -112,7 +112,10 @@ class ClientProtocol:
             case "marker":
                 return parse_marker(message)
             case "status":
-                return parse_status(message)
+                status = parse_status(message)
+                if status.clock_offset is not None:
+                    self.clock_offset = status.clock_offset
+                return status
             case "frame":
                 try:
                     return self._hand_out(wire.from_json(message))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import pytest
 from client.golden import GOLDEN, golden_frames
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from needed import needed_command
 
 from cortexcast_client.wire import HEADER, Flags, WireError, decode, encode
 
@@ -28,14 +28,10 @@ ANY_PRODUCT = dict.fromkeys(range(2**16), ("session", "meg"))
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("cc") is None:
-        reason = "there is no C compiler: sudo apt-get install gcc"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}, which CI must have")
-        pytest.skip(reason)
+    compiler = needed_command("cc", "gcc")
     built = tmp_path_factory.mktemp("c") / "decode_frame"
     done = subprocess.run(
-        ["cc", *WARNINGS, *SANITIZERS, "-o", built, SOURCE], capture_output=True, text=True, check=False
+        [compiler, *WARNINGS, *SANITIZERS, "-o", built, SOURCE], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return built

@@ -96,9 +96,9 @@ def test_wherever_the_connection_is_cut_no_frame_is_lost_or_repeated(
     assert link.acknowledged == link.handed_out
 
 
-def greeted(*products: dict[str, Any]) -> ClientProtocol:
+def greeted(*products: dict[str, Any], clock_offset: float = 0.0) -> ClientProtocol:
     client = ClientProtocol(["meg"])
-    client.receive(json.dumps(hello(*(products or (PRODUCT,)))))
+    client.receive(json.dumps(hello(*(products or (PRODUCT,)), clock_offset=clock_offset)))
     client.messages_to_send()
     return client
 
@@ -208,6 +208,13 @@ def test_a_status_has_the_percentiles_that_the_daemon_says(latency_ms: dict[str,
     received = greeted().receive(json.dumps(status(latency_ms=latency_ms)))
     assert isinstance(received, Status)
     assert received.latency_ms == latency_ms
+
+
+@pytest.mark.parametrize(("told", "known"), [(7.0, 7.0), (None, 1.5)])
+def test_the_clock_offset_is_the_last_that_the_daemon_told(told: float | None, known: float) -> None:
+    client = greeted(clock_offset=1.5)
+    client.receive(json.dumps(status(clock_offset=told)))
+    assert client.clock_offset == known
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,9 @@ from typing import IO
 import nbformat
 import numpy as np
 import pytest
-from daemon import Daemon, running
+from daemon import Daemon, replaying
 from nbclient import NotebookClient
 from pythonosc.osc_message import OscMessage
-
-from cortexcast_server.simulated_recording import simulate
 
 EXAMPLES = Path(__file__).parents[2] / "clients" / "examples"
 ADDRESS = "ws://127.0.0.1:8765/ws"
@@ -27,9 +25,7 @@ ADDRESS = "ws://127.0.0.1:8765/ws"
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    file = simulate(tmp_path_factory.mktemp("examples") / "brain_raw.fif", duration_s=20.0)
-    with running("--replay", file, "--loop", "--wait", "10") as daemon:
-        daemon.wait_for_session()
+    with replaying(tmp_path_factory.mktemp("examples")) as daemon:
         yield daemon
 
 
@@ -78,7 +74,7 @@ def test_the_bci_loop_tells_alpha_from_the_rest() -> None:
 
 
 def test_mne_lsl_prints_band_power(daemon: Daemon) -> None:
-    with example("mne_lsl_consumer.py", "brain_raw") as lines:
+    with example("mne_lsl_consumer.py", "simulated_raw") as lines:
         line = next(lines)
     amplitudes = re.fullmatch(r"\d+\.\d\d s  theta (\S+) fT  alpha (\S+) fT  beta (\S+) fT\n", line)
     assert amplitudes is not None, line

@@ -20,7 +20,7 @@ from daemon import Daemon, running
 from factories import CAP, WEIGHTS, eeg_like
 from hypothesis import given
 from jsonschema import Draft7Validator
-from node import npm_package
+from needed import npm_package
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pytest
 from browser import open_page
-from daemon import Daemon, running
+from daemon import Daemon, replaying
 from docs.pages import ROOT, code_blocks, code_spans, table
 from docs.readers import ADDRESS
-from node import node
+from needed import node
 from playwright.sync_api import expect
-
-from cortexcast_server.simulated_recording import simulate
 
 PAGE = ROOT / "docs" / "javascript-client.md"
 CLIENT = ROOT / "clients" / "cortexcast_web" / "site" / "client.js"
@@ -39,9 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
 def daemon(tmp_path_factory: pytest.TempPathFactory, site: tuple[Path, str]) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("javascript")
     (folder / "cortexcast.toml").write_text(f'origins = ["{site[1]}"]')
-    file = simulate(folder / "recording_raw.fif", duration_s=20.0)
-    with running("--replay", file, "--loop", "--wait", "10", cwd=folder) as daemon:
-        daemon.wait_for_session()
+    with replaying(folder) as daemon:
         yield daemon
 
 

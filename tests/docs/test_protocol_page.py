@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from bundles import write_small_bundle
 from daemon import Daemon, running
 from docs.pages import ROOT, code_blocks, code_spans, prose, table
+from needed import needed_command
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -126,8 +126,7 @@ def test_the_extensions_have_the_keys_given() -> None:
 
 
 def test_the_c_example_is_built_and_run_as_the_page_says(tmp_path: Path) -> None:
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler: sudo apt-get install gcc")
+    needed_command("cc", "gcc")
     for folder in ("clients", "tests"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     (block,) = [block for block in code_blocks(PAGE, "sh") if "decode_frame" in block]

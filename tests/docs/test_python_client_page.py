@@ -7,11 +7,9 @@ from pathlib import Path
 
 import mne
 import pytest
-from daemon import Daemon, Process, running
+from daemon import Daemon, Process, replaying
 from docs.pages import ROOT, code_blocks, shell_lines
 from docs.readers import ADDRESS, assert_prints
-
-from cortexcast_server.simulated_recording import simulate
 
 PAGE = ROOT / "docs" / "python-client.md"
 PRINTED = [
@@ -26,9 +24,7 @@ RECORDS = [arguments for arguments in shell_lines(PAGE, "cortexcast") if argumen
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    file = simulate(tmp_path_factory.mktemp("client") / "recording_raw.fif", duration_s=20.0)
-    with running("--replay", file, "--loop", "--wait", "10") as daemon:
-        daemon.wait_for_session()
+    with replaying(tmp_path_factory.mktemp("client")) as daemon:
         yield daemon
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 from environments import ROOT, Environment, needed, new_environment
+from needed import needed_command
 
 from cortexcast_models.bundle import shipped_bundles
 
@@ -101,8 +101,8 @@ def is_of_npm(path: Path) -> bool:
     return path.parent.name == "cortexcast_web" and path.suffix != ".py" and path.name != "py.typed"
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm")
 def test_the_wheel_holds_niivue_and_its_licences(wheel: Path) -> None:
+    needed_command("npm", "npm")
     with ZipFile(wheel) as archive:
         assert archive.getinfo("cortexcast_web/site/vendor/niivue.js").file_size > 1_000_000
         assert b"BSD-2-Clause" in archive.read("cortexcast_web/site/vendor/LICENCES.txt")

@@ -7,7 +7,7 @@ from io import BytesIO
 import numpy as np
 from browser import open_browser, open_dashboard
 from daemon import Daemon
-from node import npm_package
+from needed import npm_package
 from PIL import Image
 from playwright.sync_api import expect
 

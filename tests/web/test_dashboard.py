@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from browser import Dashboard, open_dashboard
 from daemon import Daemon
-from node import npm_package
+from needed import npm_package
 from playwright.sync_api import Browser, expect
 
 from cortexcast_client import Connection

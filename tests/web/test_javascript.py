@@ -11,7 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from node import WEB, node
+from needed import WEB, node
 from numpy.typing import DTypeLike
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from daemon import Daemon, running
 from headset import streaming
-from node import node, npm_package
+from needed import node, npm_package
 from proxy import Proxy
 
 from cortexcast_client import Connection

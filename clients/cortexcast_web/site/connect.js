@@ -59,6 +59,8 @@ export class Connect {
 
   #show;
   #tell;
+  /** Counts requests of what is served. */
+  #listed = 0;
 
   /** Looks for streams. */
   async look() {
@@ -68,17 +70,19 @@ export class Connect {
       const streams = await api.streams();
       const lines = streams.filter(isSource).map((stream) => this.#line(stream));
       this.#streams.replaceChildren(...(lines.length ? lines : [el("li", { textContent: "none was found" })]));
-      this.#tell("");
     } catch (error) {
-      this.#streams.replaceChildren();
-      this.#tell(messageOf(error));
+      this.#streams.replaceChildren(el("li", { textContent: messageOf(error) }));
     }
     this.#looking.disabled = false;
   }
 
   /** Lists what is served. */
   async list() {
+    this.#listed += 1;
+    const listed = this.#listed;
     const sessions = await api.sessions().catch(() => []);
+    // What was asked later may have been answered first.
+    if (listed !== this.#listed) return;
     const lines = sessions.map(({ id, stream, source_id, status }) =>
       el(
         "li",

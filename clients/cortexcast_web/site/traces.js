@@ -57,7 +57,7 @@ export class Traces {
   #rows = [];
   /** Index after the last sample that was drawn. */
   #drawn = 0;
-  /** @type {globalThis.Map<Mark, number>} indices of marks: once they are known, a later gap in time changes nothing */
+  /** @type {Map<Mark, number>} indices of marks: once they are known, a later gap in time changes nothing */
   #marks = new Map();
   /** Where the last label of a mark ends. */
   #labelled = 0;
