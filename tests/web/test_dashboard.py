@@ -222,6 +222,12 @@ def test_the_replay_is_paused_moved_and_hurried(
     dashboard.wait("live.marks.some(({ label }) => label === 'cortexcast/seek')")
 
 
+def test_while_a_replay_goes_on_the_page_asks_for_no_more_than_its_place(dashboard: Dashboard) -> None:
+    """What a session is, is much to tell, and asked once."""
+    last = "performance.getEntriesByType('resource').slice(-4)"
+    dashboard.wait(f"{last}.length === 4 && {last}.every(({{ name }}) => name.endsWith('/api/v1/replays'))")
+
+
 def test_a_panel_fills_the_page_and_becomes_small_again(dashboard: Dashboard) -> None:
     page = dashboard.page
     small = page.locator("#topography").bounding_box()

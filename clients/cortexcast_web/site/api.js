@@ -18,6 +18,12 @@ export const streams = () => ask("GET", "streams");
 export const sessions = () => ask("GET", "sessions");
 
 /**
+ * @param {string} id
+ * @returns {Promise<Session>}
+ */
+export const showSession = (id) => ask("GET", `sessions/${encodeURIComponent(id)}`);
+
+/**
  * @param {{source_id?: string, predicate?: string}} query
  * @returns {Promise<Session>}
  */

@@ -31,12 +31,15 @@ export function choice(name, options, onChange) {
 }
 
 /**
- * Other options, and still the chosen one where it is among them.
+ * Other options, and still the chosen one where it is among them. Where they are the same, nothing is touched: the list may
+ * be open.
  *
  * @param {HTMLSelectElement} select
  * @param {[string, string][]} options value and text
  */
 export function setOptions(select, options) {
+  const now = [...select.options].map(({ value, text }) => [value, text]);
+  if (JSON.stringify(now) === JSON.stringify(options)) return;
   const chosen = select.value;
   select.replaceChildren(...options.map(([value, text]) => el("option", { value, textContent: text })));
   if (options.some(([value]) => value === chosen)) select.value = chosen;

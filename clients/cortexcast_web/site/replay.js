@@ -1,6 +1,6 @@
 /** Control of the replay that feeds the shown session: play, place, speed. */
 
-import { control, replays, sessions } from "./api.js";
+import { control, replays, showSession } from "./api.js";
 import { choice, el, messageOf, setOptions, write } from "./dom.js";
 
 /** @typedef {import("./live.js").Live} Live */
@@ -14,6 +14,8 @@ export class ReplayControl {
   #playing = true;
   #held = false;
   #session = "";
+  /** The source_id of the session's stream, once it is known. */
+  #source = "";
   /** Counts requests: the answer to an older one is not looked at. */
   #asked = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -61,6 +63,7 @@ export class ReplayControl {
     this.#id = null;
     this.element.hidden = true;
     this.#session = live.session;
+    this.#source = "";
     if (![...live.products.values()].some((product) => product.replayed)) return;
     this.#timer = setInterval(() => this.#look(), EVERY_MS);
     this.#look();
@@ -77,10 +80,12 @@ export class ReplayControl {
     const session = this.#session;
     this.#asked += 1;
     const asked = this.#asked;
-    const [all, played] = await Promise.all([sessions(), replays()]).catch(() => [null, null]);
+    // A session keeps its source. With it the daemon tells every channel: that is too much to ask each time.
+    const source = this.#source || (await showSession(session).catch(() => null))?.source_id;
+    const played = source && (await replays().catch(() => null));
     // What was asked meanwhile is newer.
-    if (!all || !played || session !== this.#session || asked !== this.#asked) return;
-    const source = all.find(({ id }) => id === session)?.source_id;
+    if (!played || session !== this.#session || asked !== this.#asked) return;
+    this.#source = source;
     const replay = played.filter(({ status }) => status.source_id === source).at(-1);
     this.#id = replay?.id ?? null;
     this.element.hidden = !replay;
