@@ -16,6 +16,7 @@ import pytest
 from cortexcast_training import bids, cohort
 from cortexcast_training.bids import BRAIN_NAMES, BYTES_PER_SAMPLE, EEG_NAMES, README, write_run, write_subject
 from cortexcast_training.cohort import Cohort, write_cohort
+from cortexcast_training.disk_space import SpaceError
 from cortexcast_training.head import Head, HeadSettings, draw_head
 from cortexcast_training.leadfield import CAP, helmet
 from cortexcast_training.recording import RecordingError
@@ -180,7 +181,7 @@ class TestWriting:
 
     def test_a_disk_that_is_too_small_is_found_out_before_anything_is_written(self, tmp_path: Path) -> None:
         huge = Cohort(subjects=10**9, recording=SETTINGS)
-        with pytest.raises(DatasetError, match=r"this takes .* GB and .* has .* GB left: simulate fewer"):
+        with pytest.raises(SpaceError, match=r"this takes .* GB and .* has .* GB left: simulate fewer"):
             write_cohort(huge, tmp_path / "set")
         assert not (tmp_path / "set").exists()
 

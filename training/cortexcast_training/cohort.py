@@ -10,8 +10,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from cortexcast_models.manifest import Strict
 from cortexcast_models.simulation.randomness import derived_seed
 from cortexcast_training.bids import BYTES_PER_SAMPLE, README, write_subject
+from cortexcast_training.disk_space import check_space
 from cortexcast_training.head import Head, HeadSettings, draw_head
-from cortexcast_training.simulated_dataset import SimulatedDataset, check_space
+from cortexcast_training.simulated_dataset import SimulatedDataset
 from cortexcast_training.simulator import Simulation, SimulationSettings, simulate
 from cortexcast_training.sources import SourceSettings, draw_sources
 
@@ -49,9 +50,10 @@ def write_cohort(cohort: Cohort, folder: Path, say: Callable[[str, int, int], No
             each run.
 
     Raises:
-        DatasetError: the folder is in use, or the disk is too small.
+        DatasetError: the folder is in use.
+        SpaceError: the disk is too small.
     """
-    check_space(cohort.n_bytes, folder)
+    check_space(cohort.n_bytes, folder, "simulate fewer subjects or shorter recordings")
     dataset = SimulatedDataset(folder, "EEG and MEG", "cortexcast simulate meg", README)
     sources = draw_sources(cohort.sources)
     digits = max(2, len(str(cohort.subjects)))

@@ -69,21 +69,6 @@ class SimulatedDataset:
         write_table(self.folder / "participants.tsv", ["participant_id"], [[name] for name in self._subjects])
 
 
-def check_space(n_bytes: int, folder: Path) -> None:
-    """Make sure that so much can be written there.
-
-    Raises:
-        DatasetError: the disk is too small.
-    """
-    disk = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(disk).free
-    if n_bytes > free:
-        raise DatasetError(
-            f"this takes {n_bytes / 1e9:.1f} GB and {disk} has {free / 1e9:.1f} GB left: "
-            "simulate fewer subjects or shorter recordings"
-        )
-
-
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write tab-separated values, as a whole or not at all."""
     lines = ["\t".join(map(str, row)) for row in (columns, *rows)]

@@ -110,9 +110,7 @@ def test_a_file_that_is_gone_keeps_no_other_from_it(
     assert fetch(tmp_path) == 1
     assert held(tmp_path).keys() == wanted(bucket).keys() - {RUN}
     said = capsys.readouterr()
-    assert said.err == f"{RUN.removeprefix('ds000117/')}: s3://openneuro.org: " + (
-        f"{RUN.removeprefix('ds000117/')}: it is not there\n"
-    )
+    assert said.err == f"s3://openneuro.org: {RUN.removeprefix('ds000117/')}: it is not there\n"
     assert "4 were fetched, 1 are missing: fetch again" in said.out
     assert main(["data", "status", str(tmp_path)]) == 1
     assert "sub-01: 1 there, 1 missing" in capsys.readouterr().out
@@ -151,6 +149,18 @@ def test_a_byte_that_went_wrong_on_the_disk_is_found_and_the_file_fetched_again(
     assert fetch(tmp_path) == 0
     assert bucket.requests == [(RUN, 0)]
     assert held(tmp_path) == wanted(bucket)
+
+
+def test_what_came_by_other_ways_is_not_fetched_again_if_it_is_right(bucket: Bucket, tmp_path: Path) -> None:
+    for key, content in (RUN, bucket.objects[RUN]), (OTHER_RUN, bytes(N_BYTES)):
+        path = tmp_path / key.removeprefix("ds000117/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert fetch(tmp_path) == 0
+    assert held(tmp_path) == wanted(bucket)
+    assert (OTHER_RUN, 0) in bucket.requests
+    assert RUN not in dict(bucket.requests)
+    assert main(["data", "status", str(tmp_path), "--verify"]) == 0
 
 
 def test_a_newer_version_replaces_an_older_one(bucket: Bucket, tmp_path: Path) -> None:
@@ -199,9 +209,9 @@ def test_a_disk_that_is_too_small_is_told_before_anything_comes(
     bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**28 + 1_000_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     assert fetch(tmp_path / "faces") == 1
-    assert "0.0 GB are still to come" in capsys.readouterr().err
+    assert "this takes 0.0 GB and" in capsys.readouterr().err
     assert bucket.requests == []
     assert not (tmp_path / "faces").exists()
 

@@ -35,9 +35,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    from cortexcast_training.disk_space import check_space
     from cortexcast_training.fetch.bucket import Bucket
     from cortexcast_training.fetch.catalogue import DATASETS, Wanted
-    from cortexcast_training.fetch.fetching import N_CONNECTIONS, check_space, fetch, missing, planned, remaining_bytes
+    from cortexcast_training.fetch.fetching import N_CONNECTIONS, fetch, missing, planned, remaining_bytes
 
     dataset, folder = DATASETS[args.dataset], args.to or Path(args.dataset)
     bucket = Bucket(dataset.bucket, N_CONNECTIONS)
@@ -50,13 +51,13 @@ def _fetch(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     with _Bar("looking at what is there", n_bytes) as bar:
-        lacking = missing(files, folder, bar.say)
+        lacking = missing(args.dataset, files, folder, bar.say)
     n_missing = remaining_bytes(lacking, folder)
-    check_space(n_missing, folder)
+    check_space(n_missing, folder, "make room, or fetch fewer subjects or runs")
     with _Bar("fetching", n_missing) as bar:
         failures = fetch(args.dataset, lacking, folder, bucket, bar.say)
     for failure in failures:
-        print(f"{failure.path}: {failure.reason}", file=sys.stderr)
+        print(failure, file=sys.stderr)
     print(
         f"{folder}: {len(files) - len(lacking)} files were there, {len(lacking) - len(failures)} were fetched"
         + (f", {len(failures)} are missing: fetch again" if failures else "")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from cortexcast_training.disk_space import check_space
 from cortexcast_training.eegfmri.anatomy import Anatomy, draw_anatomy
 from cortexcast_training.eegfmri.audience import Audience
 from cortexcast_training.eegfmri.film import Film
@@ -15,7 +16,7 @@ from cortexcast_training.eegfmri.natview_layout import README, FilmRun, write_fi
 from cortexcast_training.eegfmri.networks import draw_networks
 from cortexcast_training.eegfmri.simulator import BRAIN_HZ, ECG, ELECTRODES, EOG, RATE_HZ, simulate
 from cortexcast_training.head import Head, draw_head
-from cortexcast_training.simulated_dataset import SimulatedDataset, check_space
+from cortexcast_training.simulated_dataset import SimulatedDataset
 
 _N_CHANNELS = len((*ELECTRODES, ECG, *EOG))
 _BYTES_PER_SUBJECT = 5_000_000
@@ -54,9 +55,10 @@ def write_film_cohort(cohort: FilmCohort, folder: Path, say: Callable[[str, int,
             each run.
 
     Raises:
-        DatasetError: the folder is in use, or the disk is too small.
+        DatasetError: the folder is in use.
+        SpaceError: the disk is too small.
     """
-    check_space(cohort.n_bytes, folder)
+    check_space(cohort.n_bytes, folder, "simulate fewer subjects or shorter recordings")
     dataset = SimulatedDataset(folder, "EEG and fMRI", "cortexcast simulate eegfmri", README)
     networks, films = draw_networks(cohort.networks), cohort.draw_films()
     write_films(dataset, films, cohort.networks.film, cohort.recording.bold.tr_s)

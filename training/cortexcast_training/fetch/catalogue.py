@@ -55,7 +55,7 @@ class PublicDataset:
         ignored: pattern of paths that nothing here reads.
         recordings: pattern of those that derivatives stand for.
         derivatives: pattern of what the data set's makers made of recordings.
-        terms: licence, and what to cite.
+        terms: licence, as far as the data set tells it, and what to cite.
     """
 
     title: str
@@ -88,7 +88,7 @@ DATASETS = {
         ignored=r"^\.|eyetracking",
         recordings=r"(?!)",  # nothing: the published EEG has lost stretches of time, so it cannot be laid on volumes
         derivatives=r"^derivatives/",
-        terms="CC BY 4.0. Telesford et al., Scientific Data 10, 554 (2023), doi 10.1038/s41597-023-02458-8",
+        terms="Telesford et al., Scientific Data 10, 554 (2023), doi 10.1038/s41597-023-02458-8, which has the terms",
     ),
 }
 """By the name that the command takes."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -24,25 +22,14 @@ from cortexcast_training.fetch.catalogue import (
     without_other_days,
 )
 from cortexcast_training.fetch.ledger import Entry, Ledger
-from cortexcast_training.fetch.transfer import partial_of, sha256_of, transfer
+from cortexcast_training.fetch.transfer import checksums_of, partial_of, transfer
 
 N_CONNECTIONS = 8
-
-_SPARE_BYTES = 2**28
-"""Of the disk, that fetching leaves free."""
 
 _PATIENCE_S = 2.0
 """With files under way, where they are to end early."""
 
 Done = TypeVar("Done")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be fetched, and why."""
-
-    path: str
-    reason: str
 
 
 def planned(name: str, wanted: Wanted, bucket: Bucket) -> list[RemoteFile]:
@@ -57,10 +44,13 @@ def planned(name: str, wanted: Wanted, bucket: Bucket) -> list[RemoteFile]:
     return without_other_days(files, [bucket.text(file) for file in scans]) if scans else files
 
 
-def missing(files: Sequence[RemoteFile], folder: Path, say: Callable[[int], None]) -> list[RemoteFile]:
+def missing(name: str, files: Sequence[RemoteFile], folder: Path, say: Callable[[int], None]) -> list[RemoteFile]:
     """Those that are not there, or with another content than when they were fetched, or than the bucket has now.
 
+    Files that came by other ways are not fetched again where their MD5 is the bucket's.
+
     Args:
+        name: the data set's.
         files: planned.
         folder: of the data set.
         say: hears how many bytes were looked at.
@@ -68,11 +58,16 @@ def missing(files: Sequence[RemoteFile], folder: Path, say: Callable[[int], None
     ledger = Ledger(folder)
 
     def is_missing(file: RemoteFile, stopping: Event) -> bool:
-        entry = ledger.get(file.path)
         target = folder / file.path
-        if entry is None or entry.etag != file.etag or not target.is_file() or target.stat().st_size != file.size:
+        if not target.is_file() or target.stat().st_size != file.size:
             return True
-        return sha256_of(target, stopping) != entry.sha256
+        sha256, md5 = checksums_of(target, stopping)
+        entry = ledger.get(file.path)
+        if entry is not None and entry.sha256:
+            return entry.etag != file.etag or entry.sha256 != sha256
+        if md5 == file.etag:
+            ledger.add(Entry(name, file.path, file.size, file.etag, sha256))
+        return md5 != file.etag
 
     lacking = set()
     with closing(_each(is_missing, files)) as answers:
@@ -89,25 +84,10 @@ def remaining_bytes(files: Sequence[RemoteFile], folder: Path) -> int:
     return sum(file.size for file in files) - sum(part.stat().st_size for part in there if part.exists())
 
 
-def check_space(n_bytes: int, folder: Path) -> None:
-    """Make sure that so much fits.
-
-    Raises:
-        FetchError: it does not.
-    """
-    disk = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(disk).free
-    if n_bytes + _SPARE_BYTES > free:
-        raise FetchError(
-            f"{n_bytes / 1e9:.1f} GB are still to come, and {disk} has {free / 1e9:.1f} GB left: make room, or fetch "
-            "fewer subjects or runs"
-        )
-
-
 def fetch(
     name: str, files: Sequence[RemoteFile], folder: Path, bucket: Bucket, say: Callable[[int], None]
-) -> list[Failure]:
-    """Fetch these files; gives those that could not be had.
+) -> list[str]:
+    """Fetch these files; gives what was wrong with each that could not be had.
 
     Whatever ends it, what came is there, and the next time it goes on from there.
 
@@ -129,11 +109,11 @@ def fetch(
 
     failures = []
     with closing(_each(fetch_one, files)) as answers:
-        for file, answer in answers:
+        for _, answer in answers:
             try:
                 answer.result()
             except FetchError as error:
-                failures.append(Failure(file.path, str(error)))
+                failures.append(str(error))
     return failures
 
 

@@ -9,7 +9,7 @@ from threading import Event
 
 from cortexcast_training.fetch.catalogue import FetchError, subject_of
 from cortexcast_training.fetch.ledger import LEDGER, Entry, Ledger
-from cortexcast_training.fetch.transfer import sha256_of
+from cortexcast_training.fetch.transfer import checksums_of
 
 
 class State(StrEnum):
@@ -55,6 +55,6 @@ def _state(folder: Path, entry: Entry, verify: bool) -> State:
     path = folder / entry.path
     if not entry.sha256 or not path.is_file():
         return State.MISSING
-    if path.stat().st_size != entry.size or (verify and sha256_of(path, Event()) != entry.sha256):
+    if path.stat().st_size != entry.size or (verify and checksums_of(path, Event())[0] != entry.sha256):
         return State.DAMAGED
     return State.THERE

@@ -69,12 +69,13 @@ def partial_of(target: Path, file: RemoteFile) -> Path:
     return target.with_name(f".{target.name}.{file.etag[:8]}.partial")
 
 
-def sha256_of(path: Path, stopping: Event) -> str:
-    """Of a file's content."""
-    checksum = hashlib.sha256()
+def checksums_of(path: Path, stopping: Event) -> tuple[str, str]:
+    """SHA-256 and MD5 of a file's content."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     for block in _blocks(path, stopping):
-        checksum.update(block)
-    return checksum.hexdigest()
+        sha256.update(block)
+        md5.update(block)
+    return sha256.hexdigest(), md5.hexdigest()
 
 
 class StoppedError(FetchError):
