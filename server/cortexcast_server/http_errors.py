@@ -67,7 +67,7 @@ def add_error_handlers(app: FastAPI, codes: Codes) -> None:
         return JSONResponse(ErrorAnswer(error=ErrorInfo(code=code, message=message)).model_dump(), status)
 
     async def known(_: Request, error: Exception) -> JSONResponse:
-        status, code = codes[type(error)]
+        status, code = next(codes[kind] for kind in type(error).__mro__ if kind in codes)
         return reply(status, code, str(error))
 
     for kind in codes:

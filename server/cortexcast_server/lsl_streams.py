@@ -75,20 +75,23 @@ def find(
 ) -> pylsl.StreamInfo:
     """The one headset that matches, waited for; ``but_not`` holds the uids of those that have gone.
 
+    Several are an error once that lasts: a headset that was restarted is announced twice for a while.
+
     Raises:
         SignalError: none matches (the message lists what is there), several do, or ``go_on`` turned false.
     """
     lookout = _lookout(query.predicate)
     deadline = time.monotonic() + wait_s
+    forgotten = time.monotonic() + min(wait_s, _FORGET_S)
     while go_on():
         matches = [info for info in lookout.streams() if query.matches(info) and info.uid() not in but_not]
         looked = lookout.looked_s() >= _LOOK_S
         if looked and len(matches) == 1:
             return matches[0]
-        if looked and matches:
+        if looked and matches and time.monotonic() >= forgotten:
             listing = "; ".join(describe(info) for info in matches)
             raise SignalError(f"{len(matches)} streams match {query}: {listing}. {_CHOOSE}")
-        if looked and time.monotonic() >= deadline:
+        if looked and not matches and time.monotonic() >= deadline:
             break
         time.sleep(_POLL_S)
     others = "; ".join(describe(info) for info in resolve()) if go_on() else ""

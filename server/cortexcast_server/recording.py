@@ -37,7 +37,6 @@ _HARMLESS = ("This filename", "Data will be preloaded")  # a name that is not MN
 _TRUNCATED = ("Invalid tag with only", "Number of records from the header does not match the file")
 _FIF_START = 56  # bytes of the two tags that MNE reads before it looks whether there is more
 _READ_S = 1.0
-_PROCESS = secrets.token_hex(4)  # two people may replay files of the same name on one network
 _log = logging.getLogger(__name__)
 _mne_lock = threading.Lock()  # warning filters are the process's: one reader at a time may change them
 
@@ -80,6 +79,7 @@ class Recording:
         name: of the replayed stream; the file's by default.
 
     Attributes:
+        source_id: that of the stream that a replay announces; no other recording that is opened has it.
         channels: every channel but those of MEG: voltages in microvolts, others in their own units; those of .xdf as
             their stream declared them.
         annotations: in order of onset, all within the recording.
@@ -93,6 +93,8 @@ class Recording:
     def __init__(self, path: str | Path, name: str | None = None) -> None:
         self.path = Path(path)
         self.name = name or self.path.stem
+        # Two people may replay files of one name on one network, and a stream that has gone is announced for a while.
+        self.source_id = f"{REPLAY_SOURCE}{secrets.token_hex(4)}:{self.name}"
         if not self.path.is_file():
             raise RecordingError(f"{path} does not exist: give the path of a recording")
         suffix = self.path.suffix.lower()
@@ -118,11 +120,6 @@ class Recording:
     def duration_s(self) -> float:
         """The time that all samples take, in seconds."""
         return self.n_samples / self.rate_hz
-
-    @property
-    def source_id(self) -> str:
-        """That of the stream that a replay announces."""
-        return f"{REPLAY_SOURCE}{_PROCESS}:{self.name}"
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """The values that a replay sends for samples ``start`` to ``stop``: float32 ``(n_samples, n_channels)``.

@@ -86,12 +86,9 @@ class Replays:
             None where no replay of ours sends that stream, or its file lacks one of the sensors.
         """
         with self._lock:
-            players = [player for player in self._players.values() if player.recording.source_id == source_id]
-        if not players:
-            return None
-        player = players[-1]  # those before of that name have ended
-        columns = find_sensors(player.recording, names)
-        return None if columns is None else ReplayedMeg(player, columns)
+            player = next((each for each in self._players.values() if each.recording.source_id == source_id), None)
+        columns = None if player is None else find_sensors(player.recording, names)
+        return None if player is None or columns is None else ReplayedMeg(player, columns)
 
     def list(self) -> list[tuple[str, Player]]:
         """Ids and replays, oldest first."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon import Process, running
+from daemon import Daemon, Process, running
 from factories import CAP
 from headset import plugged_in, streaming
 from numpy.typing import NDArray
@@ -100,6 +100,50 @@ def test_several_headsets_are_sessions_of_one_daemon(small: Path) -> None:
         assert {"left", "right", "left-eeg", "left-meg"} <= streams
         (model,) = [model for model in daemon.http("GET", "/api/v1/models")[1] if model["in_use"]]
         assert model["name"] == "small"
+
+
+def wait_for_announced(daemon: Daemon, name: str, but_not: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The uids under which a daemon sees a stream, once there is one that it did not see before."""
+    while True:
+        streams = daemon.http("GET", "/api/v1/streams")[1]
+        if uids := frozenset(stream["uid"] for stream in streams if stream["name"] == name) - but_not:
+            return uids
+
+
+def test_a_headset_that_was_restarted_is_not_confused_with_what_is_still_announced_of_it(small: Path) -> None:
+    with running("--model", small, "--idle") as daemon:
+        with streaming():
+            before = wait_for_announced(daemon, "headset")
+        with streaming():
+            wait_for_announced(daemon, "headset", before)
+            assert daemon.http("POST", "/api/v1/sessions", {"name": "headset"})[0] == 201
+
+
+def test_a_recording_is_played_anew_while_it_is_still_announced(small: Path, tmp_path: Path) -> None:
+    file = write_fif(tmp_path / "again_raw.fif", types=["eeg"] * len(CAP), names=CAP, duration_s=4.0)
+    seen: frozenset[str] = frozenset()
+    with running("--model", small, "--idle") as daemon:
+        for _ in range(3):
+            replay = daemon.http("POST", "/api/v1/replays", {"file": str(file), "loop": True})[1]
+            seen |= wait_for_announced(daemon, "again_raw", seen)
+            wanted = {"source_id": replay["status"]["source_id"]}
+            status, session = daemon.http("POST", "/api/v1/sessions", wanted)
+            assert status == 201, session
+            assert session["source_id"] == wanted["source_id"]
+            daemon.http("DELETE", f"/api/v1/sessions/{session['id']}")
+            daemon.http("DELETE", f"/api/v1/replays/{replay['id']}")
+
+
+def test_a_headset_that_died_is_an_error_of_the_stream(small: Path, tmp_path: Path) -> None:
+    file = write_fif(tmp_path / "dead_raw.fif", types=["eeg"] * len(CAP), names=CAP, duration_s=4.0)
+    with running("--model", small, "--idle") as daemon:
+        sender = Process("replay", file, "--loop", "--port", "0")
+        try:
+            wait_for_announced(daemon, "dead_raw")
+        finally:
+            sender.kill()
+        status, body = daemon.http("POST", "/api/v1/sessions", {"name": "dead_raw", "wait_s": 0})
+        assert (status, body["error"]["code"]) == (422, "unusable_stream")
 
 
 def test_each_sample_number_comes_through_once_however_it_is_pushed() -> None:

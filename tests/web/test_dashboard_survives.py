@@ -148,19 +148,28 @@ def test_a_recording_is_replayed_and_what_cannot_be_is_told(browser: Browser, tm
         page.get_by_label("File on the daemon’s machine").fill(str(tmp_path / "missing_raw.fif"))
         page.get_by_role("button", name="Replay it").click()
         expect(page.get_by_role("alert")).to_contain_text("missing_raw.fif does not exist")
-        file = daemon.http("GET", "/api/v1/replays")[1][0]["status"]["file"]
-        page.get_by_label("File on the daemon’s machine").fill(file)
+        # A name of its own: the file's daemon replays it too.
+        file = tmp_path / "mine_raw.fif"
+        file.symlink_to(daemon.http("GET", "/api/v1/replays")[1][0]["status"]["file"])
+        page.get_by_label("File on the daemon’s machine").fill(str(file))
         page.get_by_role("button", name="Replay it").click()
         dashboard.wait_for_frames()
         expect(page.get_by_role("alert")).to_be_hidden()
         expect(page.locator(".replay")).to_be_visible()
         # Stopped, it is stopped altogether: it can be replayed again.
         page.get_by_role("button", name="Connect", exact=True).click()
-        page.get_by_role("button", name="Stop simulated").click()
+        page.get_by_role("button", name="Stop mine_raw").click()
         expect(page.get_by_role("list", name="Sessions")).to_have_text("nothing yet")
         dashboard.wait("fetch('api/v1/replays').then((answer) => answer.json()).then((replays) => !replays.length)")
         page.get_by_role("button", name="Replay it").click()
         dashboard.wait("client.products.length > 0")
         dashboard.wait_for_frames()
+        # Another replay of it that takes its place is controlled instead.
+        expect(page.locator(".replay")).to_be_visible()
+        (replay,) = idle.http("GET", "/api/v1/replays")[1]
+        idle.http("DELETE", f"/api/v1/replays/{replay['id']}")
+        expect(page.locator(".replay")).to_be_hidden()
+        idle.http("POST", "/api/v1/replays", {"file": str(file), "loop": True})
+        expect(page.locator(".replay")).to_be_visible(timeout=20_000)
         # The browser tells of every answer that is no success.
         dashboard.errors[:] = [each for each in dashboard.errors if "422" not in each]

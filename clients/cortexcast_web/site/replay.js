@@ -13,9 +13,12 @@ export class ReplayControl {
   #id = null;
   #playing = true;
   #held = false;
-  #session = "";
+  /** @type {Live | null} */
+  #live = null;
   /** The source_id of the session's stream, once it is known. */
   #source = "";
+  /** How often the session had found its stream again by then: one that was replayed anew has another source_id. */
+  #restarts = 0;
   /** Counts requests: the answer to an older one is not looked at. */
   #asked = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -62,7 +65,7 @@ export class ReplayControl {
     clearInterval(this.#timer);
     this.#id = null;
     this.element.hidden = true;
-    this.#session = live.session;
+    this.#live = live;
     this.#source = "";
     if (![...live.products.values()].some((product) => product.replayed)) return;
     this.#timer = setInterval(() => this.#look(), EVERY_MS);
@@ -76,17 +79,20 @@ export class ReplayControl {
 
   /** Finds the replay that feeds the session: another process may play it, or another replay have taken its place. */
   async #look() {
-    if (document.hidden) return;
-    const session = this.#session;
+    const live = this.#live;
+    if (document.hidden || !live) return;
+    const restarts = live.status?.restarts ?? 0;
+    const known = restarts === this.#restarts ? this.#source : "";
     this.#asked += 1;
     const asked = this.#asked;
-    // A session keeps its source. With it the daemon tells every channel: that is too much to ask each time.
-    const source = this.#source || (await showSession(session).catch(() => null))?.source_id;
+    // With the source the daemon tells every channel: that is too much to ask each time.
+    const source = known || (await showSession(live.session).catch(() => null))?.source_id;
     const played = source && (await replays().catch(() => null));
     // What was asked meanwhile is newer.
-    if (!played || session !== this.#session || asked !== this.#asked) return;
+    if (!played || live !== this.#live || asked !== this.#asked) return;
     this.#source = source;
-    const replay = played.filter(({ status }) => status.source_id === source).at(-1);
+    this.#restarts = restarts;
+    const replay = played.find(({ status }) => status.source_id === source);
     this.#id = replay?.id ?? null;
     this.element.hidden = !replay;
     if (replay) this.#show(replay.status);
