@@ -74,6 +74,7 @@ class Daemon:
         self._failures: dict[str, asyncio.Future[SignalError]] = {}
         self._demo_lock = asyncio.Lock()
         self._demo_folder: tempfile.TemporaryDirectory[str] | None = None
+        self._demo_session = ""
 
     @property
     def sessions(self) -> list[Session]:
@@ -149,10 +150,12 @@ class Daemon:
             if self.stopping.is_set():
                 raise SignalError("the daemon is stopping: start it again")
             query = await asyncio.to_thread(self._replay_demo)
-            for session in self.sessions:
-                if session.source_id == query.source_id and session.state not in ("failed", "ended"):
-                    return session, False
-            return await self.open_session(query, None, _DEMO_WAIT_S), True
+            session = self._sessions.get(self._demo_session)
+            if session is not None and session.state not in ("failed", "ended"):
+                return session, False  # where its recording was closed, it finds it again
+            session = await self.open_session(query, None, _DEMO_WAIT_S)
+            self._demo_session = session.id
+            return session, True
 
     def _replay_demo(self) -> Query:
         file = self._demo_file()

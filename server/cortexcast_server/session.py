@@ -89,6 +89,7 @@ class Session:
             for number, model in enumerate(ordered)
         ]
         self._engine = self._engines[0]  # which speaks for the stream
+        self._counts = replace(self._engine.counts)  # as other threads see them: never those of a chunk in work
         self._find_meg = replayed_meg
         self._replayed_meg = replayed_meg(source.source_id)
         self.products = tuple(
@@ -147,7 +148,7 @@ class Session:
 
     def status(self) -> Status:
         """The session's health now."""
-        counts = self._engine.counts
+        counts = self._counts
         now = pylsl.local_clock()
         recent = [latency for when, latency in tuple(self._latencies) if now - when < _STATUS_PERIOD_S]
         return Status(
@@ -218,6 +219,8 @@ class Session:
 
     def _push(self, engine: Engine, chunk: Chunk, outlets: dict[str, Outlet], now: float) -> list[Frame]:
         frames = engine.push(chunk)
+        if engine is self._engine:
+            self._counts = replace(engine.counts)
         if frames:
             self._listener.frames(self.id, frames)
             for frame in frames if outlets else ():

@@ -75,8 +75,9 @@ def test_what_of_it_was_closed_is_opened_again(daemon: Daemon) -> None:
         events = (event for event in connection.events() if isinstance(event, Status))
         assert next(event for event in events if event.state == "lost")
         assert daemon.http("POST", DEMO)[0] == 200
-        assert replay_of(daemon, other)["id"] != replay["id"]
         assert next(event for event in events if event.state == "live").session == other["id"]
+        now = daemon.http("GET", f"/api/v1/sessions/{other['id']}")[1]
+        assert replay_of(daemon, now)["id"] != replay["id"]
 
 
 def test_it_ends_in_the_midst_of_the_opening(daemon: Daemon, folder: Path) -> None:
