@@ -15,12 +15,13 @@ import pytest
 
 from cortexcast_training import bids, cohort
 from cortexcast_training.bids import BRAIN_NAMES, BYTES_PER_SAMPLE, EEG_NAMES, README, write_run, write_subject
+from cortexcast_training.bids_files import find_recordings
 from cortexcast_training.cohort import Cohort, write_cohort
 from cortexcast_training.disk_space import SpaceError
 from cortexcast_training.head import Head, HeadSettings, draw_head
 from cortexcast_training.leadfield import CAP, helmet
 from cortexcast_training.recording import RecordingError
-from cortexcast_training.recording_file import find_recordings, read_recording
+from cortexcast_training.recording_file import read_recording
 from cortexcast_training.simulated_dataset import TRUTH, DatasetError, SimulatedDataset
 from cortexcast_training.simulator import RATE_HZ, Simulation, SimulationSettings, simulate
 from cortexcast_training.sources import PatchFields, Sources, SourceSettings, draw_sources, patch_fields
@@ -58,7 +59,7 @@ def folder(head: Head, sources: Sources, simulation: Simulation, tmp_path_factor
 @pytest.fixture(scope="module")
 def path(folder: Path) -> Path:
     (found,) = find_recordings(folder)
-    return found
+    return found.path
 
 
 class TestRoundTrip:
@@ -66,11 +67,14 @@ class TestRoundTrip:
         recording = read_recording(path)
         assert recording.rate_hz == RATE_HZ
         assert (recording.subject, recording.run) == ("sub-01", "run-01")
-        assert np.array_equal(recording.eeg, simulation.eeg)
-        assert np.array_equal(recording.meg, simulation.meg)
-        assert np.array_equal(recording.artifacts, np.concatenate([simulation.eog, simulation.ecg]))
-        assert recording.true_meg is not None
-        assert np.array_equal(recording.true_meg, simulation.brain_meg)
+        eeg, meg, artifacts, true_meg = recording.all_signals()
+        assert np.array_equal(eeg, simulation.eeg)
+        assert np.array_equal(meg, simulation.meg)
+        assert np.array_equal(artifacts, np.concatenate([simulation.eog, simulation.ecg]))
+        assert true_meg is not None
+        assert np.array_equal(true_meg, simulation.brain_meg)
+        part = recording.signals(1000, 1003)
+        assert np.array_equal(part.stacked(), recording.all_signals().stacked()[:, 1000:1003])
         expected = np.column_stack([simulation.events.samples, simulation.events.codes])
         assert len(expected) >= 3
         assert np.array_equal(recording.events, expected)
@@ -171,9 +175,9 @@ class TestWriting:
         steps: list[int] = []
         settings = Cohort(subjects=2, runs=2, recording=SimulationSettings(duration_s=2.0))
         write_cohort(settings, tmp_path / "set", lambda _, done, __: steps.append(done))
-        paths = find_recordings(tmp_path / "set")
-        assert [bids_name(path) for path in paths] == [f"sub-{s}_run-{r}" for s in ("01", "02") for r in ("01", "02")]
-        eeg = [read_recording(path, min_duration_s=1.0).eeg for path in paths]
+        found = find_recordings(tmp_path / "set")
+        assert [file.name for file in found] == [f"sub-{s}_run-{r}" for s in ("01", "02") for r in ("01", "02")]
+        eeg = [read_recording(file.path, min_duration_s=1.0).all_signals().eeg for file in found]
         assert all(not np.array_equal(a, b) for i, a in enumerate(eeg) for b in eeg[:i])
         assert len(set(seeds)) == 2
         assert steps == sorted(steps)
@@ -184,11 +188,6 @@ class TestWriting:
         with pytest.raises(SpaceError, match=r"this takes .* GB and .* has .* GB left: simulate fewer"):
             write_cohort(huge, tmp_path / "set")
         assert not (tmp_path / "set").exists()
-
-
-def bids_name(path: Path) -> str:
-    entities = path.name.split("_")
-    return f"{entities[0]}_{entities[3]}"
 
 
 def cut(simulation: Simulation, n: int) -> Simulation:
@@ -230,10 +229,10 @@ class TestOtherFiles:
         """No sidecar, no truth: as a recording of one's own."""
         own = Path(shutil.copy(path, tmp_path / "own_raw.fif"))
         recording = read_recording(own)
-        assert recording.true_meg is None
+        assert not recording.is_simulated
         assert (recording.subject, recording.run) == ("own_raw", "run-01")
         assert recording.electrodes == BRAIN_NAMES
-        assert len(recording.artifacts) == 3
+        assert len(recording.all_signals().artifacts) == 3
 
     def test_eyes_and_heart_are_no_electrodes_even_where_the_file_calls_them_so(
         self, path: Path, tmp_path: Path
@@ -245,8 +244,9 @@ class TestOtherFiles:
         )
         recording, original = read_recording(as_eeg), read_recording(path)
         assert recording.electrodes == BRAIN_NAMES
-        assert np.array_equal(recording.eeg, original.eeg)
-        assert np.array_equal(recording.artifacts, original.artifacts)
+        assert np.array_equal(
+            recording.all_signals().stacked(), original.all_signals()._replace(true_meg=None).stacked()
+        )
 
     def test_what_is_marked_as_bad_is_told(self, path: Path, tmp_path: Path) -> None:
         def edit(raw: Any) -> Any:
@@ -276,7 +276,7 @@ class TestOtherFiles:
 
         turned = edited(path, tmp_path / "turned_raw.fif", edit)
         recording, original = read_recording(turned), read_recording(path)
-        assert np.array_equal(recording.meg, original.meg[:, 1100:])
+        assert np.array_equal(recording.all_signals().meg, original.all_signals().meg[:, 1100:])
         kept = original.events[original.events[:, 0] >= 1100]
         assert np.array_equal(recording.events, kept - [1100, 0])
 

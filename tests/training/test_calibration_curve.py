@@ -26,9 +26,8 @@ def test_a_subject_is_judged_at_each_length() -> None:
     test = hidden_state_recording(200, 8, N_SENSORS)
     judged = np.ones(len(test.eeg), bool)
     judged[:100] = judged[-40:] = False
-    nothing = np.zeros(0, np.int64)
     recording = hidden_state_recording(500, 9, N_SENSORS)
-    held = HeldOut(recording, test, judged, nothing, nothing, {})
+    held = HeldOut(recording, test, judged, {})
     rng = np.random.default_rng(0)
     modes = HeadModes(0.01 * rng.standard_normal((2, 70, 70)), 0.1 * rng.standard_normal((2, 3, 3)))
     tried = try_calibration(trained, modes, (8.0, 16.0), recording, held)

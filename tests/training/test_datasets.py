@@ -15,6 +15,7 @@ from cortexcast_training.datasets import benchmark_subjects, prepare_all, traini
 from cortexcast_training.recipe import SimulatedData
 from cortexcast_training.recording import Recording, RecordingError
 from cortexcast_training.windows import read_all
+from cortexcast_training.workers import WorkerError
 
 DATA = SimulatedData(train=300, validation=20)
 
@@ -61,11 +62,16 @@ def test_what_is_there_is_not_prepared_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "message"),
-    [("short", "a recording: no good data are left"), ("killed", "was killed, probably for lack of memory")],
+    ("fate", "error", "message"),
+    [
+        ("short", RecordingError, "a recording: no good data are left"),
+        ("killed", WorkerError, "was killed, probably for lack of memory"),
+    ],
 )
-def test_what_goes_wrong_in_a_process_is_one_line(tmp_path: Path, fate: str, message: str) -> None:
-    with pytest.raises(RecordingError, match=message) as caught:
+def test_what_goes_wrong_in_a_process_is_one_line(
+    tmp_path: Path, fate: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
         prepare_all({tmp_path: [Made(1, fate)]}, SETTINGS)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*"))

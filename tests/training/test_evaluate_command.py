@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,8 @@ from cortexcast_training.evaluate import MODEL
 from cortexcast_training.fit import LOG
 from cortexcast_training.held_out import BAYES, NO_SHIFT, SMALL_HEADS
 from cortexcast_training.novelty import Novelty
+from cortexcast_training.prepare import prepare
 from cortexcast_training.recipe import Recipe, SimulatedData
-from cortexcast_training.recording import Recording
 from cortexcast_training.results import Effort, read_results
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.toml_file import read_toml
@@ -202,29 +202,16 @@ def test_a_number_that_cannot_be_is_one_line(
     assert said.count("\n") == 1
 
 
-@dataclass(frozen=True)
-class Made:
-    """A recording of noise, whose MEG is as it was recorded."""
-
-    subject: str
-    run: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.subject}_{self.run}"
-
-    def recording(self) -> Recording:
-        return make_recording(16.0, seed=int(self.run[-1]), subject=self.subject, run=self.run)
-
-
-def test_recorded_subjects_are_judged_by_what_was_recorded_each_once(run: Path) -> None:
+def test_recorded_subjects_are_judged_by_what_was_recorded_each_once(run: Path, tmp_path: Path) -> None:
     trained = load_trained(run)
     candidate = Candidate(StreamedModel(read_bundle(run / BUNDLE)), Effort(parameters=1, heads=1))
     results = recorded_benchmark(
         candidate,
         population(read_all(run / TRAIN), read_all(run / VALIDATION), trained.units),
-        [Made("sub-b", "run-01"), Made("sub-a", "run-01"), Made("sub-a", "run-02")],
-        SETTINGS,
+        [
+            write_prepared(tmp_path, prepare(make_recording(16.0, seed=seed, subject=subject, run=run_name), SETTINGS))
+            for seed, (subject, run_name) in enumerate([("sub-b", "run-01"), ("sub-a", "run-01"), ("sub-a", "run-02")])
+        ],
         BenchmarkSettings(electrodes=(8,)),
         "the test",
         {},

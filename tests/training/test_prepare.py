@@ -18,7 +18,7 @@ from cortexcast_server.signal import Channel, Signal
 from cortexcast_training.leadfield import CAP, electrode_positions, helmet
 from cortexcast_training.manifest_fields import montage
 from cortexcast_training.prepare import PrepareSettings, prepare
-from cortexcast_training.recording import Recording, RecordingError
+from cortexcast_training.recording import Recording, RecordingError, Signals
 
 RATE_HZ = 1100.0
 SETTINGS = PrepareSettings(settle_s=1.0)
@@ -29,23 +29,33 @@ PLACES = tuple(tuple(electrode_positions()[name].tolist()) for name in CAP)
 def make_recording(seconds: float = 6.0, seed: int = 0, **changes: Any) -> Recording:
     """Noise on an offset."""
     rng, n = np.random.default_rng(seed), round(seconds * RATE_HZ)
+    signals = Signals(
+        eeg=(1e-5 * rng.standard_normal((70, n)) + 1e-3 * rng.standard_normal((70, 1))).astype(np.float32),
+        meg=(1e-12 * rng.standard_normal((306, n))).astype(np.float32),
+        artifacts=(1e-4 * rng.standard_normal((3, n))).astype(np.float32),
+    )._replace(**{name: changes.pop(name) for name in Signals._fields if name in changes})
     fields: dict[str, Any] = {
         "name": "a recording",
         "subject": "sub-01",
         "run": "run-01",
         "rate_hz": RATE_HZ,
-        "eeg": (1e-5 * rng.standard_normal((70, n)) + 1e-3 * rng.standard_normal((70, 1))).astype(np.float32),
+        "n_samples": n,
+        "signals": signals.part,
         "electrodes": CAP,
         "positions": PLACES,
         "good_electrodes": np.ones(70, bool),
-        "meg": (1e-12 * rng.standard_normal((306, n))).astype(np.float32),
         "good_sensors": np.ones(306, bool),
         "dev_head_t": helmet()["dev_head_t"]["trans"],
-        "artifacts": (1e-4 * rng.standard_normal((3, n))).astype(np.float32),
         "events": np.zeros((0, 2), np.int64),
         "good": np.ones(n, bool),
     }
     return Recording(**{**fields, **changes})
+
+
+def with_signals(recording: Recording, **changes: Any) -> Recording:
+    """The recording, some of its signals replaced."""
+    signals = recording.all_signals()._replace(**changes)
+    return replace(recording, signals=signals.part, n_samples=signals.eeg.shape[1])
 
 
 def engine_of(recording: Recording) -> Engine:
@@ -73,10 +83,11 @@ def test_the_eeg_is_what_the_server_gives_the_model(sizes: list[int], worn: tupl
         positions=tuple(tuple(places[name].tolist()) if name in places else None for name in worn),
         good_electrodes=np.ones(len(worn), bool),
     )
-    recording = replace(recording, eeg=recording.eeg[: len(worn)])
-    times = 100.0 + np.arange(recording.eeg.shape[1]) / RATE_HZ
+    eeg = recording.all_signals().eeg[: len(worn)]
+    recording = with_signals(recording, eeg=eeg)
+    times = 100.0 + np.arange(recording.n_samples) / RATE_HZ
     engine = engine_of(recording)
-    frames = [frame for chunk in chunks(recording.eeg, times, sizes, 100.0) for frame in engine.push(chunk)]
+    frames = [frame for chunk in chunks(eeg, times, sizes, 100.0) for frame in engine.push(chunk)]
     served = np.concatenate([frame.data for frame in frames if frame.product == EEG], axis=1).T
     prepared = prepare(recording, SETTINGS).eeg
     assert served.shape == prepared.shape
@@ -105,11 +116,11 @@ def blinking(artifacts_show_it: bool) -> Recording:
     blink[3000::2500] = 1.0
     blink = np.convolve(blink, np.hanning(300)).astype(np.float32)[:22_000]
     rng = np.random.default_rng(1)
-    eeg, meg = recording.eeg.copy(), 1e-14 * rng.standard_normal((306, 22_000)).astype(np.float32)
+    eeg, meg = recording.all_signals().eeg, 1e-14 * rng.standard_normal((306, 22_000)).astype(np.float32)
     eeg[:3] += 1e-4 * blink
     meg[:100] += 1e-12 * blink
-    eog = recording.artifacts[:2] * 0.01
-    return replace(recording, eeg=eeg, meg=meg, artifacts=eog + 1e-4 * blink if artifacts_show_it else eog)
+    eog = recording.all_signals().artifacts[:2] * 0.01
+    return with_signals(recording, eeg=eeg, meg=meg, artifacts=eog + 1e-4 * blink if artifacts_show_it else eog)
 
 
 def test_eyes_are_taken_out_of_the_meg_and_never_out_of_the_eeg() -> None:
@@ -122,7 +133,7 @@ def test_eyes_are_taken_out_of_the_meg_and_never_out_of_the_eeg() -> None:
 
 def test_the_truth_goes_the_same_way_and_keeps_what_the_eyes_took() -> None:
     recording = make_recording(4.0)
-    prepared = prepare(replace(recording, true_meg=recording.meg), SETTINGS)
+    prepared = prepare(with_signals(recording, true_meg=recording.all_signals().meg), SETTINGS)
     plain = prepare(recording, SETTINGS.model_copy(update={"regress_artifacts": False}))
     assert prepared.true_meg is not None
     np.testing.assert_allclose(prepared.true_meg, plain.meg, rtol=0, atol=1e-6 * plain.meg.std())
@@ -139,9 +150,7 @@ def test_what_is_bad_is_marked_and_nothing_from_it_is_left(begin: int, length: i
         good[begin:end] = False
         recording = replace(recording, good=good)
     else:
-        signals = getattr(recording, how).copy()
-        signals[1, begin:end] = np.nan
-        recording = replace(recording, **{how: signals})
+        getattr(recording.all_signals(), how)[1, begin:end] = np.nan
     prepared = prepare(recording, SETTINGS)
     assert np.isfinite(prepared.eeg).all()
     assert np.isfinite(prepared.meg).all()
@@ -154,16 +163,9 @@ def test_what_is_bad_is_marked_and_nothing_from_it_is_left(begin: int, length: i
 
 
 def test_a_channel_that_is_marked_as_bad_harms_nothing() -> None:
-    clean = make_recording()
-    eeg, meg = clean.eeg.copy(), clean.meg.copy()
+    bad = make_recording(good_electrodes=np.arange(70) != 4, good_sensors=np.arange(306) != 7)
+    eeg, meg, *_ = bad.all_signals()
     eeg[4], meg[7] = np.nan, 1e30
-    bad = replace(
-        clean,
-        eeg=eeg,
-        meg=meg,
-        good_electrodes=np.arange(70) != 4,
-        good_sensors=np.arange(306) != 7,
-    )
     prepared = prepare(bad, SETTINGS)
     settled = round(SETTINGS.settle_s / HOP_S)
     assert prepared.good[settled:].all()

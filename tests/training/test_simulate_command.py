@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cortexcast_client.command import main
+from cortexcast_training.bids_files import find_recordings
 from cortexcast_training.cohort import Cohort
-from cortexcast_training.recording_file import find_recordings, read_recording
+from cortexcast_training.recording_file import read_recording
 from cortexcast_training.simulated_dataset import TRUTH
 from cortexcast_training.toml_file import SettingsError, read_toml
 
@@ -81,8 +82,8 @@ def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
     out = tmp_path / "set"
     assert main(["simulate", "meg", str(out), "--duration", "10", "--seed", "3"]) == 0
     assert "1 simulated subjects, 10 s of EEG and MEG each" in " ".join(capsys.readouterr().out.split())
-    (path,) = find_recordings(out)
-    assert read_recording(path).eeg.shape == (70, 11_000)
+    (found,) = find_recordings(out)
+    assert read_recording(found.path).all_signals().eeg.shape == (70, 11_000)
     (truth,) = (out / TRUTH / "sub-01").glob("*_truth.json")
     assert json.loads(truth.read_text())["recording"]["duration_s"] == 10.0
 

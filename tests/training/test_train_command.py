@@ -167,7 +167,7 @@ def test_a_folder_without_recordings_is_one_line(tmp_path: Path, capsys: pytest.
     path = tmp_path / "recorded.toml"
     path.write_text(f'[recordings]\nfolder = "{tmp_path}"\nvalidation = ["sub-01"]\n{RECIPE[start:]}')
     assert main(["train", "meg", "--config", str(path), "--out", str(tmp_path / "out")]) == 1
-    assert "holds no recordings" in capsys.readouterr().err
+    assert "holds no prepared recordings: 'cortexcast data prepare' makes them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["meg-transformer", "quick"])

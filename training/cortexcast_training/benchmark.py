@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -13,7 +14,7 @@ from pydantic import Field, PositiveInt
 from cortexcast_models.manifest import Strict
 from cortexcast_training.baselines import Population
 from cortexcast_training.calibration_curve import Calibration, Tried, calibration_curve, try_calibration
-from cortexcast_training.datasets import Done, Origin, Simulated, benchmark_subjects, in_parallel
+from cortexcast_training.datasets import Simulated, benchmark_subjects
 from cortexcast_training.evaluate import (
     BASELINE,
     Contestants,
@@ -40,6 +41,8 @@ from cortexcast_training.results import Effort, Results, Streaming
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.summary import shift_of, summarise
 from cortexcast_training.trained import load_trained
+from cortexcast_training.windows import read_prepared
+from cortexcast_training.workers import Done, in_parallel
 
 Say = Callable[[str, int, int], None]
 """Hears what is being done, how much of it is, and of how much."""
@@ -93,7 +96,7 @@ def simulated_benchmark(
         calibration: to try on these subjects and on those whose heads are outside the training range; None for none.
 
     Raises:
-        RecordingError: memory does not suffice.
+        WorkerError: memory does not suffice.
         BundleError: a bundle cannot be run, or this machine computes it wrongly.
         CalibrationError: there are too few seconds to calibrate to.
     """
@@ -135,21 +138,21 @@ def simulated_benchmark(
 def recorded_benchmark(
     candidate: Candidate,
     population: Population,
-    recordings: Sequence[Origin],
-    prepare: PrepareSettings,
+    recordings: Sequence[Path],
     settings: BenchmarkSettings,
     command: str,
     others: Mapping[str, Candidate],
     say: Say = lambda _what, _done, _of: None,
 ) -> Results:
-    """Evaluate on recordings of held-out subjects, against the MEG as recorded; see ``simulated_benchmark``.
+    """Evaluate on prepared recordings of held-out subjects, against the MEG as recorded; see ``simulated_benchmark``.
 
     Raises:
-        RecordingError: one cannot be used, or memory does not suffice.
+        RecordingError: one cannot be used.
+        WorkerError: memory does not suffice.
         BundleError: a bundle cannot be run, or this machine computes it wrongly.
     """
     field_of, streaming = _before(candidate, population, settings.electrodes, others, say)
-    tasks = [(recording, prepare, field_of) for recording in recordings]
+    tasks = [(recording, field_of) for recording in recordings]
     judged = list(_told(in_parallel(_judge_recorded, tasks), len(tasks), say))
     return summarise(_by_subject(judged), candidate.model.manifest, streaming, command, *_efforts(candidate, others))
 
@@ -206,8 +209,8 @@ def _judge_simulated(
     return _Outcome(shift, subject.number, shifted, judged, tried)
 
 
-def _judge_recorded(origin: Origin, prepare: PrepareSettings, field_of: Contestants) -> Judged:
-    return judge(held_out(origin.recording(), prepare), field_of)
+def _judge_recorded(recording: Path, field_of: Contestants) -> Judged:
+    return judge(held_out(read_prepared(recording)), field_of)
 
 
 def _by_subject(judged: Sequence[Judged]) -> list[Judged]:

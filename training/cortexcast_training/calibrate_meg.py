@@ -118,9 +118,11 @@ def _checked(name: str) -> str:
 
 def _described(recording: Recording) -> tuple[str, bool]:
     """What the manifest says of it, and whether it is simulated."""
-    is_simulated = recording.true_meg is not None
-    seconds = recording.eeg.shape[1] / recording.rate_hz
-    return f"{Path(recording.name).name}{' (simulated)' if is_simulated else ''}, {seconds:.0f} s", is_simulated
+    is_simulated = recording.is_simulated
+    return (
+        f"{Path(recording.name).name}{' (simulated)' if is_simulated else ''}, {recording.duration_s:.0f} s",
+        is_simulated,
+    )
 
 
 def _metrics(gain: Gain, command: str) -> list[Metric]:

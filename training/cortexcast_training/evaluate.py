@@ -252,12 +252,13 @@ class _View:
         begin, end = (round(s * self.rate_hz) for s in _TRIAL_S)
         # Trials lie inside the uninterrupted stretch that is judged.
         judged_before = np.concatenate([[0], np.cumsum(held.judged)])
-        known = np.isin(held.codes, np.concatenate(list(CODES.values())))
-        inside = known & (held.onsets + begin >= 0) & (held.onsets + end <= len(held.judged))
-        at = held.onsets[inside]
+        onsets, codes = held.test.events.T
+        known = np.isin(codes, np.concatenate(list(CODES.values())))
+        inside = known & (onsets + begin >= 0) & (onsets + end <= len(held.judged))
+        at = onsets[inside]
         whole = judged_before[at + end] - judged_before[at + begin] == end - begin
         self.onsets = at[whole]
-        self.labels = np.array([condition(int(code)) for code in held.codes[inside][whole]])
+        self.labels = np.array([condition(int(code)) for code in codes[inside][whole]])
         self.begin, self.end = begin, end
 
     def scaled(self, meg: Numbers) -> Floats:

@@ -18,17 +18,16 @@ from cortexcast_training.benchmark import (
 from cortexcast_training.bundle_card import CARDS, RESULTS, put_card, write_card
 from cortexcast_training.calibration_curve import Calibration
 from cortexcast_training.card import CARD, FILES, card
-from cortexcast_training.datasets import recorded_subjects
 from cortexcast_training.fit import LOG
 from cortexcast_training.head_modes import draw_shown, head_modes
+from cortexcast_training.prepared_dataset import recorded_subjects
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.recording import RecordingError
 from cortexcast_training.results import Effort, ResultsError, write_results
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.summary import headline
-from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION, WINDOWS, claim
+from cortexcast_training.train_meg import BUNDLE, WINDOWS, claim, training_data
 from cortexcast_training.trained import Trained, load_trained
-from cortexcast_training.windows import read_all
 
 
 def evaluate(
@@ -59,7 +58,7 @@ def evaluate(
     others = {str(path): _candidate(path, read_bundle(path / BUNDLE)) for path in also}
     _check_alike(candidate.effort, {name: other.effort for name, other in others.items()})
     trained = load_trained(folder)
-    linear = population(read_all(folder / TRAIN), read_all(folder / VALIDATION), trained.units)
+    linear = population(*training_data(recipe, folder), trained.units)
     if recipe.simulation is not None:
         results = simulated_benchmark(
             candidate,
@@ -74,10 +73,10 @@ def evaluate(
         )
     else:
         assert recipe.recordings is not None
-        _, _, held_out = recorded_subjects(recipe.recordings)
+        _, _, held_out = recorded_subjects(recipe.recordings, recipe.prepare)
         if not held_out:
             raise RecordingError("the recipe holds no subjects out: name some under recordings.held_out")
-        results = recorded_benchmark(candidate, linear, held_out, recipe.prepare, settings, command, others, say)
+        results = recorded_benchmark(candidate, linear, held_out, settings, command, others, say)
     write_results(folder / RESULTS, results)
     files = card(results)
     write_card(folder / CARDS, files)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from cortexcast_models.montage import Montage
 from cortexcast_training.bids import BRAIN_NAMES
-from cortexcast_training.datasets import in_parallel
 from cortexcast_training.head import HeadSettings, draw_head
 from cortexcast_training.leadfield import CAP, electrode_positions
 from cortexcast_training.scaling import Units
 from cortexcast_training.virtual_helmet import virtual_helmet_map
+from cortexcast_training.workers import in_parallel
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

@@ -17,7 +17,7 @@ from cortexcast_training.head import HeadSettings, draw_head
 from cortexcast_training.oracle import oracle, response
 from cortexcast_training.prepare import PrepareSettings, montage_map, prepare
 from cortexcast_training.recipe import SimulatedData
-from cortexcast_training.recording import Recording, RecordingError
+from cortexcast_training.recording import RecordingError
 from cortexcast_training.sensor_noise import NoiseSettings
 from cortexcast_training.simulator import RATE_HZ, simulate
 from cortexcast_training.sources import draw_sources, patch_fields
@@ -55,16 +55,12 @@ class HeldOut:
         own: what the subject's own linear estimates may be fitted to.
         test: what all methods estimate.
         judged: bool ``(n,)``, the samples of ``test`` that count.
-        onsets: int64 ``(n_events,)``, samples of ``test``, as late as the preprocessing makes everything.
-        codes: int64 ``(n_events,)``, of the events.
         bounds: estimates of ``test`` by who knows the truth; empty for recorded subjects.
     """
 
     own: Prepared
     test: Prepared
     judged: NDArray[np.bool_]
-    onsets: NDArray[np.int64]
-    codes: NDArray[np.int64]
     bounds: Mapping[str, Estimates]
 
     @property
@@ -73,13 +69,13 @@ class HeldOut:
         return self.test.meg if self.test.true_meg is None else self.test.true_meg
 
 
-def held_out(recording: Recording, settings: PrepareSettings) -> HeldOut:
-    """Prepare a recording and split it: the subject's own data first, then what is judged.
+def held_out(prepared: Prepared) -> HeldOut:
+    """Split a recording: the subject's own data first, then what is judged.
 
     Raises:
-        RecordingError: it cannot be prepared, or is too short to be split.
+        RecordingError: it is too short to be split.
     """
-    return _split(recording, prepare(recording, settings), {})
+    return _split(prepared, {})
 
 
 def simulated_held_out(subject: Simulated, settings: PrepareSettings, lookahead: int) -> HeldOut:
@@ -116,7 +112,7 @@ def simulated_held_out(subject: Simulated, settings: PrepareSettings, lookahead:
         STATE_KNOWN: known.with_states(clean, simulation.states, RATE_HZ, ahead),
         OWN_WIENER: known.own_wiener(clean, taps),
     }
-    return _split(recording, prepared, bounds)
+    return _split(prepared, bounds)
 
 
 def own_recording(subject: Simulated, duration_s: float, settings: PrepareSettings) -> Prepared:
@@ -136,8 +132,9 @@ def own_recording(subject: Simulated, duration_s: float, settings: PrepareSettin
 
     def run(number: int) -> Prepared:
         seed = int(stream(subject.seed, "own recording", number).integers(2**32))
-        recording = as_recording(subject.subject, head, simulate(head, sources, lasting, seed))
-        return prepare(replace(recording, true_meg=None), settings)  # which calibration must not see
+        simulation = simulate(head, sources, lasting, seed)
+        # Calibration must not see the truth.
+        return prepare(as_recording(subject.subject, head, simulation, with_truth=False), settings)
 
     runs = [run(number) for number in range(n)]
     eeg, meg, good = (np.concatenate([getattr(each, name) for each in runs]) for name in ("eeg", "meg", "good"))
@@ -174,25 +171,21 @@ def shifts(data: SimulatedData) -> dict[str, SimulatedData]:
     }
 
 
-def _split(recording: Recording, prepared: Prepared, bounds: Mapping[str, NDArray[np.float64]]) -> HeldOut:
-    cut = round(OWN_SHARE * len(prepared.good)) * prepared.hop
+def _split(prepared: Prepared, bounds: Mapping[str, NDArray[np.float64]]) -> HeldOut:
     rate_hz = prepared.rate_hz
-    test = prepared.part(cut / rate_hz, prepared.duration_s)
+    cut_s = round(OWN_SHARE * len(prepared.good)) * prepared.hop / rate_hz
+    own, test = prepared.part(0.0, cut_s), prepared.part(cut_s, prepared.duration_s)
     judged = np.repeat(test.good, test.hop)
     judged[: round(WARM_UP_S * rate_hz)] = False
     judged[len(judged) - round(LAST_S * rate_hz) :] = False
     if judged.sum() < 2 * round(WARM_UP_S * rate_hz):
-        raise RecordingError(f"{recording.name}: {prepared.duration_s:g} s are too short to judge an estimate on")
-    onsets = np.round(recording.events[:, 0] * rate_hz / recording.rate_hz).astype(np.int64) - cut
-    inside = (onsets >= 0) & (onsets < len(test.eeg))
+        raise RecordingError(
+            f"{prepared.subject}, {prepared.run}: {prepared.duration_s:g} s are too short to judge an estimate on"
+        )
+    begin, end = len(own.eeg), len(own.eeg) + len(test.eeg)
     return HeldOut(
-        own=prepared.part(0.0, cut / rate_hz),
+        own=own,
         test=test,
         judged=judged,
-        onsets=onsets[inside],
-        codes=recording.events[inside, 1],
-        bounds={
-            name: Estimates(np.asarray(estimate[cut : cut + len(test.eeg)], np.float32))
-            for name, estimate in bounds.items()
-        },
+        bounds={name: Estimates(np.asarray(estimate[begin:end], np.float32)) for name, estimate in bounds.items()},
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +21,17 @@ from cortexcast_models.montage import Montage, MontageError
 from cortexcast_models.preprocessing import Preprocessor
 from cortexcast_training.leadfield import CAP
 from cortexcast_training.manifest_fields import montage
-from cortexcast_training.recording import Recording, RecordingError
+from cortexcast_training.recording import Recording, RecordingError, Signals, Singles
 from cortexcast_training.virtual_helmet import virtual_helmet_map
 from cortexcast_training.windows import Prepared
 
 Floats = NDArray[np.float64]
 
+READ_S = 10.0
+"""Of a recording, in memory at once as it was recorded."""
+
+_ROWS = 20_000
+"""Samples that are multiplied in double precision at once."""
 
 _PREPROCESSING = Preprocessing(
     resample=Resample(kind="resample", rate_hz=200.0, passband_hz=45.0),
@@ -59,51 +66,77 @@ class PrepareSettings(Strict):
 
 
 def prepare(recording: Recording, settings: PrepareSettings) -> Prepared:
-    """Prepare one recording.
+    """Prepare one recording, some seconds at a time: what is in memory as a whole is at the model's rate alone.
 
     Raises:
-        RecordingError: its electrodes cannot be mapped, or nothing good is left.
+        RecordingError: it cannot be read, its electrodes cannot be mapped, or nothing good is left.
     """
-    to_montage = montage_map(recording, settings.preprocessing.absent)
-    to_helmet = virtual_helmet_map(recording.dev_head_t, recording.good_sensors)
-    signals = [recording.eeg, recording.meg, recording.artifacts]
-    if recording.true_meg is not None:
-        signals.append(recording.true_meg)
-    preprocessor = Preprocessor(
-        settings.preprocessing, recording.rate_hz, sum(len(signal) for signal in signals), settings.hop
+    rate_hz = settings.preprocessing.resample.rate_hz
+    maps = _Maps(
+        montage_map(recording, settings.preprocessing.absent),
+        virtual_helmet_map(recording.dev_head_t, recording.good_sensors),
     )
-    bad = _bad(recording)
+    sizes = [len(each) for each in recording.signals(0, 0) if each is not None]
+    preprocessor = Preprocessor(settings.preprocessing, recording.rate_hz, sum(sizes), settings.hop)
     reach = math.ceil(preprocessor.delay_s * recording.rate_hz)  # of the resampling's filter, to both sides
-    parts: list[Floats] = []
+    bad = ~recording.good
+    parts: list[Signals] = []
     good: list[bool] = []
-    n_read = 0
-    for block in preprocessor.push(np.concatenate(signals)):
-        parts.append(block.data)
-        n_read += block.consumed
-        good.append(not bad[max(0, math.floor(block.start) - reach) : n_read].any())
+    n_used = 0
+    step = math.ceil(READ_S * recording.rate_hz)
+    for start in range(0, recording.n_samples, step):
+        signals = recording.signals(start, min(start + step, recording.n_samples))
+        bad[start : start + step] |= _not_finite(signals, recording)
+        blocks = list(preprocessor.push(signals.stacked()))
+        for block in blocks:
+            n_used += block.consumed
+            good.append(not bad[max(0, math.floor(block.start) - reach) : n_used].any())
+        if blocks:
+            data = np.concatenate([block.data for block in blocks], axis=1)
+            parts.append(maps.mapped(np.split(data, np.cumsum(sizes[:-1]))))
     if not parts:
-        raise RecordingError(f"{recording.name} is too short: {recording.eeg.shape[1]} samples")
-    data = np.concatenate(parts, axis=1)
+        raise RecordingError(f"{recording.name} is too short: {recording.n_samples} samples")
     ok = np.array(good)
-    ok[: round(settings.settle_s * settings.preprocessing.resample.rate_hz / settings.hop)] = False
+    ok[: round(settings.settle_s * rate_hz / settings.hop)] = False
     if not ok.any():
         raise RecordingError(
             f"{recording.name}: no good data are left: it is too short, or marked as bad or not finite throughout"
         )
 
-    eeg, meg, artifacts, *true_meg = np.split(data, np.cumsum([len(signal) for signal in signals[:-1]]))
-    if settings.regress_artifacts and len(artifacts):
-        meg = _without(artifacts, meg, np.repeat(ok, settings.hop))
+    eeg, meg, artifacts, *true_meg = (
+        np.concatenate([each for each in rows if each is not None])
+        for rows in zip(*parts, strict=True)
+        if rows[0] is not None
+    )
+    if settings.regress_artifacts and artifacts.shape[1]:
+        _take_out(artifacts, meg, np.repeat(ok, settings.hop))
+    events = recording.events.copy()
+    events[:, 0] = np.round(events[:, 0] * rate_hz / recording.rate_hz)
     return Prepared(
         subject=recording.subject,
         run=recording.run,
-        rate_hz=settings.preprocessing.resample.rate_hz,
+        rate_hz=rate_hz,
         hop=settings.hop,
-        eeg=np.ascontiguousarray((to_montage @ eeg).T, np.float32),
-        meg=np.ascontiguousarray((to_helmet @ meg).T, np.float32),
+        eeg=eeg,
+        meg=meg,
         good=ok,
-        true_meg=np.ascontiguousarray((to_helmet @ true_meg[0]).T, np.float32) if true_meg else None,
+        events=events,
+        true_meg=true_meg[0] if true_meg else None,
     )
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """What brings a recording to what models are trained on: ``(70, n_electrodes)`` and ``(306, 306)``."""
+
+    to_montage: Floats
+    to_helmet: Floats
+
+    def mapped(self, rows: Sequence[Floats]) -> Signals:
+        """EEG, MEG, artifacts and true MEG, mapped, samples first."""
+        eeg, meg, artifacts, *true_meg = rows
+        mapped = [self.to_montage @ eeg, self.to_helmet @ meg, artifacts, *(self.to_helmet @ each for each in true_meg)]
+        return Signals(*(np.ascontiguousarray(each.T, np.float32) for each in mapped))
 
 
 def montage_map(recording: Recording, absent: Absent) -> Floats:
@@ -120,26 +153,28 @@ def montage_map(recording: Recording, absent: Absent) -> Floats:
         raise RecordingError(f"{recording.name}: {error}") from None
 
 
-def _bad(recording: Recording) -> NDArray[np.bool_]:
-    """Which samples are marked as bad, or not finite in a channel that is used: ``(n,)``.
+def _not_finite(signals: Signals, recording: Recording) -> NDArray[np.bool_]:
+    """Which samples are not finite in a channel that is used: ``(n,)``.
 
     A channel that is marked as bad is left out of the maps, so that what is not finite there harms nothing.
     """
-    bad = ~recording.good
-    for signals, used in (
-        (recording.eeg, recording.good_electrodes),
-        (recording.meg, recording.good_sensors),
-        (recording.artifacts, np.ones(len(recording.artifacts), bool)),
-    ):
-        for signal in signals[used]:
-            bad |= ~np.isfinite(signal)
+    bad = np.zeros(signals.eeg.shape[1], bool)
+    for rows in (signals.eeg[recording.good_electrodes], signals.meg[recording.good_sensors], signals.artifacts):
+        bad |= ~np.isfinite(rows).all(axis=0)
     return bad
 
 
-def _without(artifacts: Floats, meg: Floats, good: NDArray[np.bool_]) -> Floats:
-    """Take out what is linear in the artifacts' channels where the recording is good."""
-    seen = artifacts[:, good]
-    unit = np.sqrt((seen**2).mean(axis=1, keepdims=True))
+def _take_out(artifacts: Singles, meg: Singles, good: NDArray[np.bool_]) -> None:
+    """Take out of the MEG ``(n, 306)``, in place, what is linear in ``artifacts (n, k)`` where it is good."""
+    unit = np.sqrt(np.square(artifacts[good], dtype=np.float64).mean(axis=0))
     unit[unit == 0] = 1.0
-    weights, *_ = np.linalg.lstsq((seen / unit).T, meg[:, good].T, rcond=None)
-    return np.asarray(meg - weights.T @ (artifacts / unit), np.float64)
+    k = artifacts.shape[1]
+    gram, cross = np.zeros((k, k)), np.zeros((k, meg.shape[1]))
+    parts = [slice(start, start + _ROWS) for start in range(0, len(meg), _ROWS)]
+    for part in parts:
+        seen = artifacts[part][good[part]] / unit
+        gram += seen.T @ seen
+        cross += seen.T @ meg[part][good[part]].astype(np.float64)
+    weights, *_ = np.linalg.lstsq(gram, cross, rcond=None)
+    for part in parts:
+        meg[part] -= (artifacts[part] / unit) @ weights

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from mne.io.constants import FIFF
 from numpy.typing import NDArray
 
 from cortexcast_training.bids import EEG_NAMES, OTHER_NAMES, STIM_NAME
+from cortexcast_training.bids_files import read_table, sidecar
 from cortexcast_training.leadfield import helmet
-from cortexcast_training.recording import Place, Recording, RecordingError
+from cortexcast_training.recording import Place, Recording, RecordingError, Signals, Singles
 from cortexcast_training.simulated_dataset import TRUTH
 
 MIN_DURATION_S = 10.0
@@ -26,23 +28,12 @@ _RESPONSES = 0xFF00
 """Bits of STI101 that are no pictures: the buttons of ds000117."""
 
 
-def find_recordings(folder: Path) -> list[Path]:
-    """Every recording of a BIDS folder, by name; derivatives are not looked at.
-
-    Raises:
-        RecordingError: there is none.
-    """
-    found = sorted(folder.glob("sub-*/**/*_meg.fif"))
-    if not found:
-        raise RecordingError(f"{folder} holds no recordings: there must be files such as sub-01/ses-meg/meg/*_meg.fif")
-    return found
-
-
 def read_recording(path: Path, min_duration_s: float = MIN_DURATION_S) -> Recording:
     """Read a recording, and the truth where it is a simulated one.
 
-    Channels are sorted by their types, as ``*_channels.tsv`` beside the file gives them and else the file; four
-    channels of ds000117's EEG amplifier are no electrodes of the brain whatever the file says.
+    Channels are sorted by their types, as the ``*_channels.tsv`` of a BIDS data set gives them and else the file; four
+    channels of ds000117's EEG amplifier are no electrodes of the brain whatever the file says. What is bad by one of
+    the two is bad. Events are those of the trigger channel, else those of ``*_events.tsv``.
 
     Args:
         path: a .fif with at least eight EEG electrodes and all of a Neuromag helmet's 306 sensors.
@@ -63,31 +54,82 @@ def read_recording(path: Path, min_duration_s: float = MIN_DURATION_S) -> Record
     if raw.info["dev_head_t"] is None:
         raise RecordingError(f"{path} does not say where the head was in the helmet (no dev_head_t)")
 
+    others = [name for name in raw.ch_names if types[name] in ("eog", "ecg")]
+    truth = _truth(path, (len(meg), raw.n_times))
     try:
-        signals = [raw.get_data(names, verbose="error").astype(np.float32) for names in (eeg, meg)]
-        others = [name for name in raw.ch_names if types[name] in ("eog", "ecg")]
-        artifacts = raw.get_data(others, verbose="error") if others else np.zeros((0, raw.n_times))
-        events = _events(raw)
+        events = _events(raw, path)
+        raw.get_data(stop=1, verbose="error")
     except Exception as error:  # whatever MNE trips over in a damaged file
         raise RecordingError(_damaged(path, error)) from error
-    bads = {*raw.info["bads"], *_sidecar_bads(path)}
+    bads = _bads(raw, path)
     subject, run = subject_and_run(path)
     return Recording(
         name=str(path),
         subject=subject,
         run=run,
         rate_hz=float(raw.info["sfreq"]),
-        eeg=signals[0],
+        n_samples=raw.n_times,
+        signals=_Signals(raw, path, (eeg, meg, others), truth),
         electrodes=tuple(eeg),
         positions=tuple(_place(raw.info["chs"][raw.ch_names.index(name)]) for name in eeg),
         good_electrodes=np.array([name not in bads for name in eeg]),
-        meg=signals[1],
         good_sensors=np.array([name not in bads for name in meg]),
         dev_head_t=np.asarray(raw.info["dev_head_t"]["trans"], np.float64),
-        artifacts=artifacts.astype(np.float32),
         events=events,
         good=_good(raw),
-        true_meg=_true_meg(path, (len(meg), raw.n_times)),
+    )
+
+
+class _Signals:
+    """Reads signals of a file; see ``Recording.signals``."""
+
+    def __init__(self, raw: Any, path: Path, groups: Sequence[Sequence[str]], truth: Singles | None) -> None:
+        self._raw, self._path, self._truth = raw, path, truth
+        self._picks = [raw.ch_names.index(name) for group in groups for name in group]
+        self._ends = np.cumsum([len(group) for group in groups])[:-1]
+
+    def __call__(self, start: int, stop: int) -> Signals:
+        try:
+            # Of no samples MNE reads one.
+            data = self._raw.get_data(self._picks, start, max(stop, start + 1), verbose="error")[:, : stop - start]
+        except Exception as error:  # whatever MNE trips over in a damaged file
+            raise RecordingError(_damaged(self._path, error)) from error
+        eeg, meg, artifacts = np.split(data.astype(np.float32), self._ends)
+        return Signals(eeg, meg, artifacts, None if self._truth is None else self._truth[:, start:stop])
+
+
+@dataclass(frozen=True)
+class EmptyRoom:
+    """A recording without anybody in the helmet.
+
+    Attributes:
+        rate_hz: samples a second, of which there are
+        n_samples: so many.
+        meg: gives ``(306, n)`` in T and T/m, in the order of ``leadfield.helmet()``, from one sample to another.
+        good_sensors: bool ``(306,)``, not marked as bad.
+    """
+
+    rate_hz: float
+    n_samples: int
+    meg: Callable[[int, int], Singles]
+    good_sensors: NDArray[np.bool_]
+
+
+def read_empty_room(path: Path) -> EmptyRoom:
+    """Open a recording of the empty room.
+
+    Raises:
+        RecordingError: it is no such recording of a Neuromag helmet.
+    """
+    raw = _open(path)
+    meg = _sensors(raw, path)
+    bads = _bads(raw, path)
+    signals = _Signals(raw, path, ([], meg, []), None)
+    return EmptyRoom(
+        float(raw.info["sfreq"]),
+        raw.n_times,
+        lambda start, stop: signals(start, stop).meg,
+        np.array([name not in bads for name in meg]),
     )
 
 
@@ -119,7 +161,7 @@ def _types(raw: Any, path: Path) -> dict[str, str]:
     types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
     if types.keys() >= set(EEG_NAMES):
         types |= {name: _OTHER_TYPES[kind] for kind, name in OTHER_NAMES.items()}
-    for row in _sidecar(path):
+    for row in _channels(path):
         kind = row.get("type", "").upper()
         if row["name"] in types and kind in _OTHER_TYPES:
             types[row["name"]] = _OTHER_TYPES[kind]
@@ -149,14 +191,19 @@ def _number(name: str) -> str:
     return name.removeprefix("MEG").strip()
 
 
-def _events(raw: Any) -> NDArray[np.int64]:
-    if STIM_NAME not in raw.ch_names:
-        return np.zeros((0, 2), np.int64)
-    found = mne.find_events(
-        raw, STIM_NAME, consecutive="increasing", mask=_RESPONSES, mask_type="not_and", min_duration=0.003,
-        verbose="error",
-    )  # fmt: skip
-    return np.column_stack([found[:, 0] - raw.first_samp, found[:, 2]]).astype(np.int64)
+def _events(raw: Any, path: Path) -> NDArray[np.int64]:
+    if STIM_NAME in raw.ch_names:
+        found = mne.find_events(
+            raw, STIM_NAME, consecutive="increasing", mask=_RESPONSES, mask_type="not_and", min_duration=0.003,
+            verbose="error",
+        )  # fmt: skip
+        return np.column_stack([found[:, 0] - raw.first_samp, found[:, 2]]).astype(np.int64)
+    events = []
+    for row in read_table(sidecar(path, "events", ".tsv")):
+        code = row.get("trigger") or row.get("value") or ""
+        if re.fullmatch(r"\d+", code):
+            events.append((round(float(row["onset"]) * raw.info["sfreq"]), int(code)))
+    return np.array(events, np.int64).reshape(-1, 2)
 
 
 def _good(raw: Any) -> NDArray[np.bool_]:
@@ -175,20 +222,16 @@ def _place(channel: Any) -> Place | None:
     return (x, y, z) if is_known else None
 
 
-def _sidecar(path: Path) -> list[dict[str, str]]:
-    """The rows of ``*_channels.tsv`` beside the file."""
-    table = path.with_name(re.sub(r"_meg\.fif$", "", path.name) + "_channels.tsv")
-    if not table.is_file():
-        return []
-    with table.open(encoding="utf-8", newline="") as lines:
-        return [row for row in csv.DictReader(lines, delimiter="\t") if row.get("name")]
+def _bads(raw: Any, path: Path) -> set[str]:
+    return {*raw.info["bads"], *(row["name"] for row in _channels(path) if row.get("status") == "bad")}
 
 
-def _sidecar_bads(path: Path) -> set[str]:
-    return {row["name"] for row in _sidecar(path) if row.get("status") == "bad"}
+def _channels(path: Path) -> list[dict[str, str]]:
+    """The rows of the recording's ``*_channels.tsv``."""
+    return [row for row in read_table(sidecar(path, "channels", ".tsv")) if row.get("name")]
 
 
-def _true_meg(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+def _truth(path: Path, shape: tuple[int, int]) -> Singles | None:
     """The noise-free MEG of a simulated recording, mapped into memory."""
     subject = _entity(path, "sub")
     for root in path.resolve().parents:

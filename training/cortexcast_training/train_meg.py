@@ -15,7 +15,7 @@ from cortexcast_training import scaling
 from cortexcast_training.adaptation import Adaptation, Context
 from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances, state_maps
 from cortexcast_training.contexts import Contexts, recording_sums, visited_states
-from cortexcast_training.datasets import Origin, prepare_all, recorded_subjects, training_subjects, validation_subjects
+from cortexcast_training.datasets import prepare_all, training_subjects, validation_subjects
 from cortexcast_training.fit import Examples, Fitted, Progress, fit
 from cortexcast_training.head_modes import draw_shown, head_modes
 from cortexcast_training.head_statistics import head_statistics
@@ -24,13 +24,14 @@ from cortexcast_training.manifest_fields import About
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
 from cortexcast_training.novelty import Novelty, Seen
+from cortexcast_training.prepared_dataset import recorded_subjects
 from cortexcast_training.processes import processes
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import find_states
 from cortexcast_training.trained import Trained, save_trained
 from cortexcast_training.transformer_bundle import Hop
-from cortexcast_training.windows import Prepared, Windows, read_all
+from cortexcast_training.windows import Prepared, Windows, read_all, read_prepared
 
 WINDOWS = "windows"
 BUNDLE = "bundle"
@@ -67,7 +68,7 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         if here.rank == 0:
             _prepare(recipe, folder, listener)
         here.wait()
-        train_data, validation_data = read_all(folder / TRAIN), read_all(folder / VALIDATION)
+        train_data, validation_data = training_data(recipe, folder)
         shape = net_shape(recipe)
         if here.rank == 0:
             _analyse(train_data, shape, recipe, folder, listener)
@@ -97,6 +98,18 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
         if here.rank == 0:
             save_trained(folder, trained)
         return trained, fitted
+
+
+def training_data(recipe: Recipe, folder: Path) -> tuple[list[Prepared], list[Prepared]]:
+    """What a run trains on and what it validates with, memory-mapped.
+
+    Raises:
+        DataError, WindowError: it is not there, or not as the recipe says.
+    """
+    if recipe.recordings is None:
+        return read_all(folder / TRAIN), read_all(folder / VALIDATION)
+    train, validation, _ = recorded_subjects(recipe.recordings, recipe.prepare)
+    return [read_prepared(each) for each in train], [read_prepared(each) for each in validation]
 
 
 def about(recipe: Recipe, trained: Trained) -> About:
@@ -176,18 +189,12 @@ def _told(recordings: Sequence[Prepared], what: str, listener: Listener) -> Iter
 
 
 def _prepare(recipe: Recipe, folder: Path, listener: Listener) -> None:
-    """Make the windows that the folder does not hold yet."""
-    groups: tuple[Sequence[Origin], Sequence[Origin]]
-    if recipe.simulation is not None:
-        groups = (training_subjects(recipe.simulation), validation_subjects(recipe.simulation))
-    else:
-        assert recipe.recordings is not None
-        groups = recorded_subjects(recipe.recordings)[:2]
+    """Simulate what the folder does not hold yet."""
     claim(folder / WINDOWS, recipe)
-    train_origins, validation_origins = groups
-    prepare_all(
-        {folder / TRAIN: train_origins, folder / VALIDATION: validation_origins}, recipe.prepare, listener.preparing
-    )
+    if recipe.simulation is None:
+        return
+    train, validation = training_subjects(recipe.simulation), validation_subjects(recipe.simulation)
+    prepare_all({folder / TRAIN: train, folder / VALIDATION: validation}, recipe.prepare, listener.preparing)
 
 
 def claim(folder: Path, recipe: Recipe) -> None:

@@ -2,16 +2,16 @@
 
 A folder holds one subfolder a recording: ``eeg.npy`` float32 ``(n, n_electrodes)`` in volts, as the server's montage
 gives it; ``meg.npy`` float32 ``(n, n_sensors)`` in T and T/m in the virtual helmet; ``good.npy`` bool ``(n_hops,)``;
-``recording.json``; and of a simulation ``true_meg.npy``, the noise-free MEG of the brain alone. Samples come first, so
-that a window is one stretch of the file.
+``events.npy``; ``recording.json``; of a simulation ``true_meg.npy``, the noise-free MEG of the brain alone; and where
+the empty room was recorded, ``noise.npy``. Samples come first, so that a window is one stretch of the file.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 _DESCRIPTION = "recording.json"
-_ARRAYS = ("eeg", "meg", "good", "true_meg")
+_ARRAYS = ("eeg", "meg", "good", "events", "true_meg", "noise")
+_OF_SAMPLES = ("eeg", "meg", "true_meg")
 
 
 class WindowError(Exception):
@@ -39,7 +40,9 @@ class Prepared:
         eeg: ``(n, n_electrodes)`` in volts, average referenced.
         meg: ``(n, n_sensors)`` in T and T/m.
         good: ``(n // hop,)``: nothing in the hop was marked as bad or not finite.
+        events: int64 ``(n_events, 2)``: sample, as late as the preprocessing makes everything, and code.
         true_meg: as ``meg``, but noise-free and of the brain alone; of a simulation.
+        noise: ``(n_sensors, n_sensors)``, the covariance of what the helmet's sensors show of an empty room.
     """
 
     subject: str
@@ -49,7 +52,9 @@ class Prepared:
     eeg: Floats
     meg: Floats
     good: NDArray[np.bool_]
+    events: NDArray[np.int64]
     true_meg: Floats | None = None
+    noise: NDArray[np.float64] | None = None
 
     def starts(self, n_hops: int) -> NDArray[np.int64]:
         """The first sample of every window of so many hops that is good throughout, at every hop."""
@@ -66,15 +71,14 @@ class Prepared:
         """What lies between these times, from hop to hop."""
         first, last = (min(round(s * self.rate_hz / self.hop), len(self.good)) for s in (begin_s, end_s))
         samples = slice(first * self.hop, last * self.hop)
-        return type(self)(
-            self.subject,
-            self.run,
-            self.rate_hz,
-            self.hop,
-            self.eeg[samples],
-            self.meg[samples],
-            self.good[first:last],
-            None if self.true_meg is None else self.true_meg[samples],
+        inside = (self.events[:, 0] >= samples.start) & (self.events[:, 0] < samples.stop)
+        return replace(
+            self,
+            eeg=self.eeg[samples],
+            meg=self.meg[samples],
+            good=self.good[first:last],
+            events=self.events[inside] - np.array([samples.start, 0]),
+            true_meg=None if self.true_meg is None else self.true_meg[samples],
         )
 
     @property
@@ -83,8 +87,13 @@ class Prepared:
         return len(self.eeg) / self.rate_hz
 
 
-def write_prepared(folder: Path, recording: Prepared) -> Path:
+def write_prepared(folder: Path, recording: Prepared, notes: Mapping[str, str] | None = None) -> Path:
     """Write a recording into its own subfolder, as a whole or not at all; an older one there is replaced.
+
+    Args:
+        folder: of all of them.
+        recording: that one.
+        notes: what is to be written beside it, by file name.
 
     Raises:
         WindowError: it cannot be written.
@@ -104,6 +113,8 @@ def write_prepared(folder: Path, recording: Prepared) -> Path:
             for name in _ARRAYS:
                 if (array := getattr(recording, name)) is not None:
                     np.save(fresh / f"{name}.npy", array)
+            for name, note in (notes or {}).items():
+                (fresh / name).write_text(note, encoding="utf-8")
             (fresh / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
             if target.exists():
                 target.rename(Path(staging) / "old")
@@ -126,7 +137,7 @@ def read_prepared(folder: Path) -> Prepared:
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise WindowError(f"{folder} is not a prepared recording ({error}): prepare it again") from None
     n = len(recording.good) * recording.hop
-    if any(array.ndim != 2 or len(array) != n for name, array in arrays.items() if name != "good"):
+    if any(arrays[name].ndim != 2 or len(arrays[name]) != n for name in _OF_SAMPLES if name in arrays):
         raise WindowError(f"{folder}: its arrays do not fit together: prepare it again")
     return recording
 
@@ -137,9 +148,7 @@ def read_all(folder: Path) -> list[Prepared]:
     Raises:
         WindowError: there are none, or some differ in rate, hop or channels.
     """
-    recordings = [read_prepared(path.parent) for path in sorted(folder.glob(f"[!.]*/{_DESCRIPTION}"))]
-    if not recordings:
-        raise WindowError(f"{folder} holds no prepared recordings")
+    recordings = [read_prepared(each) for each in recording_folders(folder)]
     kinds = {(r.rate_hz, r.hop, r.eeg.shape[1], r.meg.shape[1]) for r in recordings}
     if len(kinds) > 1:
         raise WindowError(
@@ -147,6 +156,20 @@ def read_all(folder: Path) -> list[Prepared]:
             "prepare all of them alike"
         )
     return recordings
+
+
+def recording_folders(folder: Path) -> list[Path]:
+    """The subfolders of all prepared recordings, by subject and run.
+
+    Raises:
+        WindowError: there are none.
+    """
+    found = [path.parent for path in sorted(folder.glob(f"[!.]*/{_DESCRIPTION}"))]
+    if not found:
+        raise WindowError(
+            f"{folder} holds no prepared recordings: 'cortexcast data prepare' makes them of a BIDS data set"
+        )
+    return found
 
 
 class Windows:

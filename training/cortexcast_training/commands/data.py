@@ -1,4 +1,4 @@
-"""Fetch the public data sets that models are trained on, and see what of them is there."""
+"""Fetch the public data sets that models are trained on, see what of them is there, and prepare recordings."""
 
 from __future__ import annotations
 
@@ -27,11 +27,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     status = steps.add_parser("status", help="what was fetched, and whether it is still there")
     status.add_argument("folder", type=Path, metavar="FOLDER", help="of a data set that was fetched")
     status.add_argument("--verify", action="store_true", help="read every file and compare its checksum")
+    prepare = steps.add_parser("prepare", help="make of recordings of EEG and MEG what 'train meg' reads")
+    prepare.add_argument("dataset", type=Path, metavar="DATASET", help="a BIDS data set")
+    prepare.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where it goes")
+    prepare.add_argument(
+        "--config", type=Path, metavar="RECIPE", help="whose [prepare] says how (default: as documented)"
+    )
+    prepare.add_argument("--subjects", nargs="+", default=[], metavar="SUBJECT", help="these alone, such as sub-01")
+    prepare.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="these alone, such as 01")
+    prepare.add_argument(
+        "--proc", default="", metavar="NAME", help="recordings of this processing among the derivatives, such as sss"
+    )
+    who = prepare.add_mutually_exclusive_group()
+    who.add_argument("--workers", type=_positive, metavar="N", help="processes on this machine (default: one a core)")
+    who.add_argument(
+        "--cluster", default="", metavar="ADDRESS", help="a Dask scheduler whose workers do it, such as tcp://head:8786"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Do it; 1 where something is missing in the end."""
-    return _fetch(args) if args.step == "fetch" else _status(args)
+    return {"fetch": _fetch, "status": _status, "prepare": _prepare}[args.step](args)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -82,6 +105,35 @@ def _status(args: argparse.Namespace) -> int:
     datasets = ", ".join(sorted({entry.dataset for entry in entries}))
     print(f"{args.folder}: {datasets}, {len(entries)} files, {total:,} bytes" + ("; fetch again" if wrong else ""))
     return 1 if wrong else 0
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    """All recordings that are not prepared yet; says which could not be, and why."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from cortexcast_training.bids_files import find_recordings
+    from cortexcast_training.prepare import PrepareSettings
+    from cortexcast_training.prepared_dataset import prepare_dataset
+    from cortexcast_training.recipe import Recipe
+    from cortexcast_training.toml_file import read_toml
+    from cortexcast_training.workers import Workers
+
+    settings = PrepareSettings() if args.config is None else read_toml(args.config, Recipe, {}).prepare
+    files = find_recordings(args.dataset, args.proc, args.subjects, args.runs)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        tasks = {what: progress.add_task(what, total=None) for what in ("empty rooms", "recordings")}
+        failed = prepare_dataset(
+            files,
+            settings,
+            args.out,
+            Workers(args.workers or 0, args.cluster),
+            lambda what, done, of: progress.update(tasks[what], completed=done, total=of),
+        )
+    for name, reason in failed.items():
+        print(f"cortexcast: {name}: {reason}", file=sys.stderr)
+    print(f"{args.out}: {len(files) - len(failed)} of {len(files)} recordings")
+    return 1 if failed else 0
 
 
 class _Bar:

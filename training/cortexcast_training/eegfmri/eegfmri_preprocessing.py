@@ -25,7 +25,6 @@ from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
 from cortexcast_models.manifest import Strict
-from cortexcast_training.datasets import in_parallel
 from cortexcast_training.eegfmri.bold_file import BoldError, read_anatomy, read_bold
 from cortexcast_training.eegfmri.bold_preprocessing import PreprocessedBold, PreprocessingSettings, preprocess_bold
 from cortexcast_training.eegfmri.eeg_cleaning import CleanEeg, CleaningError, CleaningSettings, clean_eeg
@@ -45,6 +44,7 @@ from cortexcast_training.eegfmri.volume_markers import VOLUME, MarkerError
 from cortexcast_training.recording import RecordingError
 from cortexcast_training.simulated_dataset import DESCRIPTION, description, write_json, write_table
 from cortexcast_training.toml_file import SettingsError
+from cortexcast_training.workers import in_parallel
 
 RUNS = "runs"
 
@@ -85,7 +85,7 @@ def preprocess_all(
 
     Raises:
         SettingsError: the folder is of other settings.
-        RecordingError: memory does not suffice.
+        WorkerError: memory does not suffice.
     """
     _claim(out, settings, runs)
     missing = [(files, settings, out) for files in runs if not _is_done(files, out)]

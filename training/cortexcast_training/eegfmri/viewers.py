@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cortexcast_training.datasets import in_parallel
 from cortexcast_training.eegfmri.audience import subject_name
 from cortexcast_training.eegfmri.fmri_recipe import SimulatedViewers
 from cortexcast_training.eegfmri.natview_layout import film_name
 from cortexcast_training.eegfmri.run_file import run_path, write_run
 from cortexcast_training.eegfmri.runs import run_name
 from cortexcast_training.eegfmri.simulated_runs import simulated_runs
+from cortexcast_training.workers import in_parallel
 
 _VALIDATION, _BENCHMARK = 1_000_000, 2_000_000
 """Numbers of subjects and of films: what is trained on begins at 1, and these beyond all of that."""
@@ -65,7 +65,7 @@ def write_runs(viewers: Mapping[Path, Sequence[Viewer]], say: Callable[[int, int
 
     Raises:
         RunError: a run cannot be written.
-        RecordingError: memory does not suffice.
+        WorkerError: memory does not suffice.
     """
     wanted = [(viewer, folder) for folder, some in viewers.items() for viewer in some]
     missing = [(viewer, folder) for viewer, folder in wanted if not _are_written(viewer, folder)]

@@ -19,7 +19,6 @@ from pydantic import Field, NonNegativeInt
 from scipy import stats
 
 from cortexcast_models.manifest import Strict
-from cortexcast_training.datasets import in_parallel
 from cortexcast_training.eegfmri.audience import Audience
 from cortexcast_training.eegfmri.eegfmri_preprocessing import RUNS
 from cortexcast_training.eegfmri.film import FilmSettings
@@ -35,6 +34,7 @@ from cortexcast_training.masking.explanation import explain, masked_runs
 from cortexcast_training.masking.findings import false_discovery_rates
 from cortexcast_training.masking.net import MaskedNet
 from cortexcast_training.masking.results import Side, tested
+from cortexcast_training.workers import in_parallel
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -112,7 +112,7 @@ def simulate_runs(settings: BenchmarkSettings, folder: Path, films: Sequence[int
 
     Raises:
         RunError: one cannot be written.
-        RecordingError: memory does not suffice.
+        WorkerError: memory does not suffice.
     """
     watching = audience(settings)
     missing = [
