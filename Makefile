@@ -11,7 +11,7 @@ NPM := $(shell command -v npm)
 NIIVUE := $(if $(NPM),$(WEB)/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-dashboard screenshots constraints clean
+.PHONY: help demo test check bench bench-dashboard bench-data screenshots constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ MINUTES ?= 10
 bench-dashboard: $(VENV)/dev.stamp $(NIIVUE) ## measure the dashboard in Chromium for MINUTES=10 minutes
 	@tests/install-chromium
 	PYTHONPATH=tests $(BIN)/python -m web.bench_dashboard --minutes $(MINUTES)
+
+bench-data: $(VENV)/dev.stamp ## measure preparing, and training on, recordings as large as those of ds000117
+	PYTHONPATH=tests $(BIN)/python -m training.bench_data
 
 screenshots: $(VENV)/dev.stamp $(NIIVUE) ## take the pictures of the dashboard that the pages show
 	@tests/install-chromium

@@ -20,6 +20,7 @@ def noise_recording(n_hops: int, n_electrodes: int = 3, n_sensors: int = 2, seed
         "run": "run-01",
         "rate_hz": RATE_HZ,
         "hop": HOP,
+        "simulated": False,
         "eeg": rng.standard_normal((n_hops * HOP, n_electrodes)).astype(np.float32),
         "meg": rng.standard_normal((n_hops * HOP, n_sensors)).astype(np.float32),
         "good": np.ones(n_hops, bool),

@@ -229,7 +229,8 @@ class TestOtherFiles:
         """No sidecar, no truth: as a recording of one's own."""
         own = Path(shutil.copy(path, tmp_path / "own_raw.fif"))
         recording = read_recording(own)
-        assert not recording.is_simulated
+        assert recording.signals(0, 0).true_meg is None
+        assert recording.simulated, "its header says so"
         assert (recording.subject, recording.run) == ("own_raw", "run-01")
         assert recording.electrodes == BRAIN_NAMES
         assert len(recording.all_signals().artifacts) == 3

@@ -38,6 +38,7 @@ def make_recording(seconds: float = 6.0, seed: int = 0, **changes: Any) -> Recor
         "name": "a recording",
         "subject": "sub-01",
         "run": "run-01",
+        "simulated": False,
         "rate_hz": RATE_HZ,
         "n_samples": n,
         "signals": signals.part,

@@ -118,11 +118,8 @@ def _checked(name: str) -> str:
 
 def _described(recording: Recording) -> tuple[str, bool]:
     """What the manifest says of it, and whether it is simulated."""
-    is_simulated = recording.is_simulated
-    return (
-        f"{Path(recording.name).name}{' (simulated)' if is_simulated else ''}, {recording.duration_s:.0f} s",
-        is_simulated,
-    )
+    simulated = " (simulated)" if recording.simulated else ""
+    return f"{Path(recording.name).name}{simulated}, {recording.duration_s:.0f} s", recording.simulated
 
 
 def _metrics(gain: Gain, command: str) -> list[Metric]:

@@ -170,7 +170,7 @@ def _details(results: Results) -> str:
 
 def _coverage(results: Results) -> str:
     metrics = results.methods[MODEL].metrics
-    true = f", and {percent(metrics['coverage'])} of the noise-free MEG" if results.data == "simulated" else ""
+    true = f", and {percent(metrics['coverage'])} of the noise-free MEG" if results.judged_by_truth else ""
     return (
         f"90 % intervals hold {percent(metrics['coverage recorded'])} of the MEG as recorded, sensor noise included, "
         f"which they are made for{true}."

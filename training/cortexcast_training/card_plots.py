@@ -32,7 +32,7 @@ def kind(shift: str, curve: Sequence[CurvePoint]) -> str:
 
 def _target(results: Results) -> str:
     """What an estimate is judged against: the noise-free MEG of a simulation, or the recording."""
-    return "true" if results.data == "simulated" else "recorded"
+    return "true" if results.judged_by_truth else "recorded"
 
 
 def _titled(results: Results, title: str, size: tuple[float, float], n_subjects: int | None = None) -> Figure:
@@ -82,7 +82,7 @@ def _calibration(results: Results) -> Figure:
     levels = [level.level for level in results.calibration]
     axes.plot([0, 1], [0, 1], color="grey", lw=1, ls=":")
     axes.plot(levels, [each.recorded.value for each in results.calibration], marker="o", label="MEG as recorded")
-    if results.data == "simulated":
+    if results.judged_by_truth:
         axes.plot(levels, [each.true.value for each in results.calibration], marker="o", label="noise-free MEG")
     axes.set(xlabel="level of the interval", ylabel="share of values inside")
     axes.legend()

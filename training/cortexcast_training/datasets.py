@@ -92,6 +92,7 @@ def as_recording(name: str, head: Head, simulation: Simulation, *, with_truth: b
         name=f"{name} (simulated)",
         subject=name,
         run=_RUN,
+        simulated=True,
         rate_hz=RATE_HZ,
         n_samples=simulation.eeg.shape[1],
         signals=signals.part,

@@ -76,7 +76,8 @@ class Judged:
 
     Attributes:
         subject: the name.
-        simulated: whether the truth is known, which the estimates were judged by.
+        simulated: no real brain.
+        truth_known: estimates were judged by the truth.
         seconds: that were judged.
         scores: of each method by metric, as ``results.MethodResult`` names them.
         headsets: explained variance of the model and of the baseline by number of electrodes.
@@ -93,6 +94,7 @@ class Judged:
 
     subject: str
     simulated: bool
+    truth_known: bool
     seconds: float
     scores: dict[str, dict[str, float]]
     headsets: dict[int, tuple[float, float]]
@@ -124,7 +126,8 @@ def judge(held: HeldOut, field_of: Contestants) -> Judged:
         headsets[n] = view.explained(field_of.model(worn).meg), view.explained(baseline(worn).meg)
     return Judged(
         subject=test.subject,
-        simulated=test.true_meg is not None,
+        simulated=test.simulated,
+        truth_known=test.true_meg is not None,
         seconds=float(held.judged.sum() / test.rate_hz),
         scores={name: view.score(each) for name, each in estimates.items()},
         headsets=headsets,

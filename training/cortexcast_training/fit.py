@@ -1,7 +1,8 @@
 """The training loop: one for a CPU, a GPU, and several GPUs under ``torchrun``.
 
-What a step draws depends on the seed and the number of the step alone, so a run that resumes from its checkpoint goes
-on as if it had not stopped.
+What a step draws depends on the seed and the number of the step alone. So a run that resumes from its checkpoint goes
+on as if it had not stopped, and several processes, each of which takes its share of what is drawn, train the net that
+one would make: but for rounding, and for dropout, of which each draws its own.
 """
 
 from __future__ import annotations
@@ -198,19 +199,18 @@ class _Run:
         settings = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(self.step, settings.warmup_steps, self.n_steps)
-        rng = np.random.default_rng([settings.seed, self.step, self.here.rank])
-        torch.manual_seed(int(rng.integers(2**63)))  # dropout's
-        n = settings.batch // self.here.n
-        numbers = rng.integers(len(self.train.windows), size=n)
-        worn = self.montages.draw(n, rng)
-        eeg, meg, context = self._batch(self.train, numbers, worn, rng)
-        eeg = self.montages.wear(eeg, worn)
+        rng = np.random.default_rng([settings.seed, self.step])
+        torch.manual_seed(int(rng.integers(2**63 - self.here.n)) + self.here.rank)  # dropout's
+        numbers = rng.integers(len(self.train.windows), size=settings.batch)
+        worn = self.montages.draw(settings.batch, rng)
+        eeg, meg, context = self._share(self.train, numbers, worn, rng)
+        eeg = self.montages.wear(eeg, worn[self._mine])
         with self._autocast():
             parts: Parts = self.wrapped(eeg, context)
         parts = _single(parts)
         loss, explained = self._loss(parts, meg)
         if self.train.states is not None:
-            states = self.train.windows.take_labels(numbers, self.train.states)
+            states = self.train.windows.take_labels(numbers[self._mine], self.train.states)
             loss = loss + settings.state_weight * self._surprise(parts, states)
         if not torch.isfinite(loss):
             raise FitError(f"the loss is {loss.item()} at step {self.step}: lower fit.learning_rate")
@@ -219,10 +219,11 @@ class _Run:
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip)
         self.optimizer.step()
         self.step += 1
-        return explained
+        error, power = self.here.sums(explained)
+        return 1 - error / power
 
-    def _loss(self, parts: Parts, meg: Tensor) -> tuple[Tensor, float]:
-        """Squared error in units of the data, and the likelihood of its size.
+    def _loss(self, parts: Parts, meg: Tensor) -> tuple[Tensor, tuple[float, float]]:
+        """Squared error in units of the data, and the likelihood of its size; the error and the power that it is of.
 
         The fields are orthonormal, so the squared error is that of their strengths and a constant: what the fields
         cannot give.
@@ -238,8 +239,8 @@ class _Run:
         error = (target - given.detach() @ net.basis.T).square().mean(dim=2)
         variance = net.variance(parts)
         likelihood = 0.5 * (variance.log() + error / variance).mean()
-        explained = 1 - float(squared.detach() * target.numel() / power)
-        return squared + self.settings.variance_weight * likelihood, explained
+        missed = float(squared.detach()) * target.numel()
+        return squared + self.settings.variance_weight * likelihood, (missed, float(power))
 
     def _surprise(self, parts: Parts, states: NDArray[np.int64]) -> Tensor:
         """By the states ``(batch, n_tokens)``, where the experts' weights are their probabilities."""
@@ -249,7 +250,7 @@ class _Run:
 
     def _validate(self, writer: SummaryWriter | None) -> None:
         """Measure, log and keep."""
-        validation = self.validation = self.here.mean(self._validation())
+        validation = self.validation = self._validation()
         better = validation > self.best
         if better:
             self.best, self.best_step = validation, self.step
@@ -264,13 +265,15 @@ class _Run:
     @torch.no_grad()
     def _validation(self) -> float:
         """Explained variance at the streamed token, full montage. The same windows each time."""
-        rng = np.random.default_rng([self.settings.seed, _VALIDATION_SEED, self.here.rank])
-        numbers = rng.integers(len(self.held_out.windows), size=max(1, self.settings.validation_windows // self.here.n))
+        rng = np.random.default_rng([self.settings.seed, _VALIDATION_SEED])
+        numbers = rng.integers(len(self.held_out.windows), size=self.settings.validation_windows)
         token = self.net.shape.n_tokens - 1 - self.net.shape.lookahead
         error, power = 0.0, 0.0
         self.net.eval()
         for some in np.array_split(numbers, max(1, len(numbers) // self.settings.batch)):
-            eeg, meg, context = self._batch(self.held_out, some, np.zeros(len(some), np.int64), rng)
+            eeg, meg, context = self._share(self.held_out, some, np.zeros(len(some), np.int64), rng)
+            if not len(eeg):
+                continue
             with self._autocast():
                 parts, _ = self.net.streamed(eeg, context)
             estimate = self.net.estimate(_single(parts)).meg[:, 0]
@@ -278,15 +281,23 @@ class _Run:
             error += float((estimate - target).square().sum())
             power += float(target.square().sum())
         self.net.train()
+        error, power = self.here.sums((error, power))
         return 1 - error / power
 
-    def _batch(
+    @property
+    def _mine(self) -> slice:
+        """Which of the windows that are drawn are this process's."""
+        return slice(self.here.rank, None, self.here.n)
+
+    def _share(
         self, examples: Examples, numbers: NDArray[np.int64], worn: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Context]:
+        """This process's share of these windows; what is drawn of them is drawn for all."""
         device = self.here.device
-        eeg, meg = (torch.from_numpy(each).to(device) for each in examples.windows.take(numbers))
         context = examples.contexts.draw(examples.windows.recording_of(numbers), worn, rng)
-        return eeg / self.eeg_unit, meg / self.meg_unit, Context(*(each.to(device) for each in context))
+        eeg, meg = (torch.from_numpy(each).to(device) for each in examples.windows.take(numbers[self._mine]))
+        mine = (each[self._mine].to(device) for each in context)
+        return eeg / self.eeg_unit, meg / self.meg_unit, Context(*mine)
 
     def _autocast(self) -> torch.autocast:
         precision = self.settings.precision

@@ -117,6 +117,7 @@ def prepare(recording: Recording, settings: PrepareSettings) -> Prepared:
         run=recording.run,
         rate_hz=rate_hz,
         hop=settings.hop,
+        simulated=recording.simulated,
         eeg=eeg,
         meg=meg,
         good=ok,

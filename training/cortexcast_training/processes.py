@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,13 +34,13 @@ class Processes:
         if self.n > 1:
             distributed.barrier()
 
-    def mean(self, value: float) -> float:
-        """Over all processes."""
+    def sums(self, values: Sequence[float]) -> list[float]:
+        """Of each of these values over all processes."""
         if self.n == 1:
-            return value
-        total = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(total)
-        return float(total) / self.n
+            return list(values)
+        totals = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(totals)
+        return [float(total) for total in totals]
 
 
 @contextmanager

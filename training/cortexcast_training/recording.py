@@ -48,6 +48,7 @@ class Recording:
     Attributes:
         name: for people: the file, or the simulated subject.
         subject, run: such as ``sub-03`` and ``run-01``.
+        simulated: no brain was measured, as the file says.
         rate_hz: of all signals.
         n_samples: of each of them.
         signals: gives the samples from one number to another; of a file they are read only then. Raises
@@ -64,6 +65,7 @@ class Recording:
     name: str
     subject: str
     run: str
+    simulated: bool
     rate_hz: float
     n_samples: int
     signals: Callable[[int, int], Signals]
@@ -74,11 +76,6 @@ class Recording:
     dev_head_t: NDArray[np.float64]
     events: NDArray[np.int64]
     good: NDArray[np.bool_]
-
-    @property
-    def is_simulated(self) -> bool:
-        """Whether its truth is known."""
-        return self.signals(0, 0).true_meg is not None
 
     @property
     def duration_s(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from mne.io.constants import FIFF
 from numpy.typing import NDArray
 
+from cortexcast_models.simulation import SIMULATED
 from cortexcast_training.bids import EEG_NAMES, OTHER_NAMES, STIM_NAME
 from cortexcast_training.bids_files import read_table, sidecar
 from cortexcast_training.leadfield import helmet
@@ -67,6 +68,7 @@ def read_recording(path: Path, min_duration_s: float = MIN_DURATION_S) -> Record
         name=str(path),
         subject=subject,
         run=run,
+        simulated=raw.info["description"] == SIMULATED,
         rate_hz=float(raw.info["sfreq"]),
         n_samples=raw.n_times,
         signals=_Signals(raw, path, (eeg, meg, others), truth),
@@ -161,10 +163,8 @@ def _types(raw: Any, path: Path) -> dict[str, str]:
     types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
     if types.keys() >= set(EEG_NAMES):
         types |= {name: _OTHER_TYPES[kind] for kind, name in OTHER_NAMES.items()}
-    for row in _channels(path):
-        kind = row.get("type", "").upper()
-        if row["name"] in types and kind in _OTHER_TYPES:
-            types[row["name"]] = _OTHER_TYPES[kind]
+    for name, row in _channels(raw, path).items():
+        types[name] = _OTHER_TYPES.get((row.get("type") or "").upper(), types[name])
     return types
 
 
@@ -223,12 +223,14 @@ def _place(channel: Any) -> Place | None:
 
 
 def _bads(raw: Any, path: Path) -> set[str]:
-    return {*raw.info["bads"], *(row["name"] for row in _channels(path) if row.get("status") == "bad")}
+    return {*raw.info["bads"], *(name for name, row in _channels(raw, path).items() if row.get("status") == "bad")}
 
 
-def _channels(path: Path) -> list[dict[str, str]]:
-    """The rows of the recording's ``*_channels.tsv``."""
-    return [row for row in read_table(sidecar(path, "channels", ".tsv")) if row.get("name")]
+def _channels(raw: Any, path: Path) -> dict[str, dict[str, str]]:
+    """The rows of the recording's ``*_channels.tsv`` by the file's name of the channel: ``MEG 0113`` or ``MEG0113``."""
+    names = {name.replace(" ", ""): name for name in raw.ch_names}
+    rows = read_table(sidecar(path, "channels", ".tsv"))
+    return {names[name]: row for row in rows if (name := (row.get("name") or "").replace(" ", "")) in names}
 
 
 def _truth(path: Path, shape: tuple[int, int]) -> Singles | None:

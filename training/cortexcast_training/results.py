@@ -131,6 +131,8 @@ class Results(Strict):
 
     data: Literal["simulated", "recorded"]
     """Of the held-out subjects."""
+    truth_known: bool = True
+    """Of simulated ones, the noise-free MEG, by which estimates are judged then."""
     trained_on: Literal["physics", "simulated", "recorded"]
     """Of the model."""
     model: str
@@ -159,6 +161,11 @@ class Results(Strict):
     learning: tuple[Learning, ...] = Field((), strict=False)
     own_recordings: dict[str, tuple[CurvePoint, ...]] = Field(default_factory=dict)
     """What calibration to them gains, on the subjects of a shift, ``none`` being those of ``methods``."""
+
+    @property
+    def judged_by_truth(self) -> bool:
+        """Whether estimates were judged by the noise-free MEG, else by the recorded."""
+        return self.data == "simulated" and self.truth_known
 
 
 def write_results(path: Path, results: Strict) -> None:

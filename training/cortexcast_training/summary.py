@@ -56,6 +56,7 @@ def summarise(
         {
             # One that is simulated makes the whole no result on recordings.
             "data": "simulated" if any(each.simulated for each in judged) else "recorded",
+            "truth_known": all(each.truth_known for each in judged),
             "trained_on": manifest.trained_on,
             "model": f"{manifest.name} {manifest.version}",
             "graph_sha256": manifest.files[manifest.model_file],

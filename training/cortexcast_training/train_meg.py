@@ -93,7 +93,7 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
             _names(train_data),
             _names(validation_data),
             np.ascontiguousarray(golden_eeg[0]),
-            simulated=any(recording.true_meg is not None for recording in train_data),
+            simulated=any(recording.simulated for recording in train_data),
         )
         if here.rank == 0:
             save_trained(folder, trained)

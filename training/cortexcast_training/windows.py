@@ -36,6 +36,7 @@ class Prepared:
     Attributes:
         subject, run: whose, and which.
         rate_hz: the model's.
+        simulated: no brain was measured.
         hop: samples to which an entry of ``good`` belongs.
         eeg: ``(n, n_electrodes)`` in volts, average referenced.
         meg: ``(n, n_sensors)`` in T and T/m.
@@ -49,6 +50,7 @@ class Prepared:
     run: str
     rate_hz: float
     hop: int
+    simulated: bool
     eeg: Floats
     meg: Floats
     good: NDArray[np.bool_]
@@ -104,6 +106,7 @@ def write_prepared(folder: Path, recording: Prepared, notes: Mapping[str, str] |
         "run": recording.run,
         "rate_hz": recording.rate_hz,
         "hop": recording.hop,
+        "simulated": recording.simulated,
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

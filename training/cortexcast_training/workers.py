@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+CONNECT_S = 10.0
+"""How long a scheduler is waited for."""
+
 Done = TypeVar("Done")
 
 
@@ -69,7 +72,7 @@ def _client(address: str) -> Any:
     except ImportError:
         raise WorkerError("a cluster needs Dask: pip install 'cortexcast[training,cluster]'") from None
     try:
-        return Client(address, timeout=10)
+        return Client(address, timeout=CONNECT_S)
     except (OSError, ValueError) as error:
         raise WorkerError(
             f"there is no Dask scheduler at {address} ({error}): start one with 'dask scheduler', and workers with "
