@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from daemon import Process, run
 from headset import streaming
+
+from cortexcast_server.simulated_recording import simulate
 
 
 def test_the_demo_shows_frames_and_loses_none() -> None:
@@ -28,6 +31,20 @@ def test_the_demo_shows_frames_and_loses_none() -> None:
         r"median r 0\.\d\d \(mag\), 0\.\d\d \(grad\)",
         agreement,
     ), agreement
+
+
+def test_the_demo_shows_a_recording_of_one_s_own(tmp_path: Path) -> None:
+    own = simulate(tmp_path / "own_raw.fif", 20.0)
+    done = run("demo", "--data", own, "--duration", "6", "--port", "0", "--model", "meg-leadfield")
+    assert done.returncode == 0, done.stderr
+    assert f"reading {own}; the EEG is replayed" in done.stdout
+    assert re.search(r"^meg .* frames/s", done.stdout, re.MULTILINE)
+    assert f"estimate against the MEG in {own}, last " in done.stdout
+    missing = run("demo", "--data", tmp_path / "none_raw.fif", "--port", "0", "--model", "meg-leadfield")
+    assert missing.returncode == 1
+    assert missing.stderr.splitlines() == [
+        f"cortexcast: {tmp_path / 'none_raw.fif'} does not exist: give the path of a recording"
+    ]
 
 
 def test_the_demo_ends_on_ctrl_c() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cortexcast_training import metrics
 
@@ -108,3 +109,33 @@ def test_decoding_finds_what_subjects_share_and_nothing_where_there_is_nothing(
 
 def test_a_single_subject_cannot_be_decoded_from_others() -> None:
     assert metrics.decoding_auc({"sub-1": TRUE[:10]}, {"sub-1": np.arange(10) % 2 == 0}) == {}
+
+
+class TestAcrossHalves:
+    """Odd trials of an estimate against even ones of the recording."""
+
+    def trials(self, noise: float, seed: int, n: int = 40) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+        response = np.random.default_rng(0).standard_normal((2, 30, 10))
+        labels = np.tile(["face", "scrambled"], n // 2)
+        rows = (labels == "scrambled").astype(int)
+        return response[rows] + noise * np.random.default_rng(seed).standard_normal((n, 30, 10)), labels
+
+    def test_without_noise_it_is_one(self) -> None:
+        trials, labels = self.trials(0.0, 1)
+        assert metrics.across_halves(trials, trials, labels) == pytest.approx(1.0)
+
+    @pytest.mark.parametrize("noise", [1.0, 3.0, 9.0])
+    def test_noise_takes_from_it_what_averaging_leaves_of_it(self, noise: float) -> None:
+        (first, labels), (second, _) = self.trials(noise, 1), self.trials(noise, 2)
+        expected = 1 / (1 + noise**2 / 10)  # ten trials of each label in each half
+        assert metrics.across_halves(first, first, labels) == pytest.approx(expected, abs=0.08)
+        assert metrics.across_halves(first, second, labels) == pytest.approx(expected, abs=0.08)
+
+    def test_what_an_estimate_shares_with_its_own_trials_alone_counts_for_nothing(self) -> None:
+        noise = np.random.default_rng(3).standard_normal((40, 30, 10))
+        _, labels = self.trials(0.0, 1)
+        assert abs(metrics.across_halves(noise, noise, labels)) < 0.15
+
+    def test_one_trial_is_no_half(self) -> None:
+        trials, _ = self.trials(0.0, 1)
+        assert np.isnan(metrics.across_halves(trials[:2], trials[:2], np.array(["face", "scrambled"])))

@@ -12,6 +12,7 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
+from docs.pages import ROOT, shell_lines
 from ds000117 import DERIVATIVES, EMPTY_ROOM, NOISE_GRAD, NOISE_MAG, lay_out
 
 from cortexcast_client.command import main
@@ -169,13 +170,6 @@ class TestPrepared:
         assert run(ds000117, tmp_path / "sss", "--proc", "sss", "--subjects", "sub-02") == 0
         assert contents(tmp_path / "sss") == {k: v for k, v in contents(prepared).items() if k.startswith("sub-02")}
 
-    def test_a_cluster_gives_the_same(self, ds000117: Path, prepared: Path, tmp_path: Path) -> None:
-        from distributed import LocalCluster
-
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-            assert run(ds000117, tmp_path / "out", "--cluster", cluster.scheduler_address) == 0
-        assert contents(tmp_path / "out") == contents(prepared)
-
 
 class TestAgain:
     @pytest.fixture
@@ -287,3 +281,22 @@ class TestSplit:
         data = RecordedData(folder=str(prepared), validation=validation, held_out=held_out)
         with pytest.raises(DataError, match=message):
             recorded_subjects(data, PrepareSettings())
+
+
+def test_the_page_s_commands_do_what_it_says(
+    ds000117: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.chdir(tmp_path)
+    Path("ds000117").symlink_to(ds000117)
+    whole, some, on_a_cluster = shell_lines(ROOT / "docs" / "prepare.md", "cortexcast")
+    assert main(some) == 0
+    assert [path.name for path in sorted(Path("prepared/sss").glob("sub-*"))] == ["sub-01_run-01", "sub-02_run-01"]
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = on_a_cluster.index("--cluster") + 1
+        assert main([*on_a_cluster[:address], cluster.scheduler_address]) == 0
+    assert contents(Path("prepared/ds000117")) == contents(prepared), "as one machine gives it"
+    before = sorted(path.stat().st_mtime_ns for path in Path("prepared").rglob("*.npy"))
+    assert main(whole) == 0
+    assert sorted(path.stat().st_mtime_ns for path in Path("prepared").rglob("*.npy")) == before

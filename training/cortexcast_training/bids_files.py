@@ -56,6 +56,7 @@ def find_recordings(
     Raises:
         RecordingError: there is none, or not of one of those named.
     """
+    dataset = dataset.absolute()
     everything = [
         path
         for path in mne_bids.find_matching_paths(

@@ -159,6 +159,8 @@ def _details(results: Results) -> str:
         "explained variance, trial-locked mean removed": "explained without trial mean",
         "r of the field at M100": "topography M100",
         "r of the field at M170": "topography M170",
+        "r of mean responses to those recorded in other trials": "responses",
+        "the same of the MEG as recorded: its noise ceiling": "responses recorded",
     }
     rows = [
         [what, *(interval(results.methods[name].metrics.get(metric)) for name in names)]

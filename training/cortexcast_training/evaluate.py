@@ -367,6 +367,14 @@ class _View:
             metrics.without_trial_mean(self.scaled(each), self.onsets, self.labels, self.begin, self.end)
             for each in (self.held.target, meg)
         ]
+        recorded, estimated = (
+            metrics.epochs(self.scaled(each), self.onsets, self.begin, self.end) for each in (self.held.test.meg, meg)
+        )
+        halves = {
+            "responses": metrics.across_halves(estimated, recorded, self.labels),
+            "responses recorded": metrics.across_halves(recorded, recorded, self.labels),
+        }
+        scores |= {name: r for name, r in halves.items() if np.isfinite(r)}
         scores["explained without trial mean"] = metrics.explained_variance(*(x[self.held.judged] for x in without))
         return scores
 

@@ -158,6 +158,33 @@ def topography_correlation(true: Numbers, estimated: Numbers) -> float:
     return float(correlation_of_sensors(true[:, np.newaxis], estimated[:, np.newaxis])[0])
 
 
+def across_halves(first: Floats, second: Floats, labels: NDArray[np.str_]) -> float:
+    """How much the mean responses of one signal's odd trials are like those of another one's even trials.
+
+    What goes on beside the responses is another in each half, so what both share is the response. Of one signal with
+    itself it is the ceiling that its noise sets.
+
+    Args:
+        first: ``(n_trials, n_samples, n_sensors)``, sensors in like units.
+        second: likewise.
+        labels: ``(n_trials,)``, what was shown; those of fewer than two trials are left out.
+
+    Returns:
+        Pearson's r over labels, samples and sensors, the mean of both ways round; NaN without a label of two trials.
+    """
+    halves: list[list[Floats]] = [[], [], [], []]
+    for label in np.unique(labels):
+        trials = np.flatnonzero(labels == label)
+        if len(trials) > 1:
+            ways = ((first, trials[::2]), (second, trials[1::2]), (first, trials[1::2]), (second, trials[::2]))
+            for half, (signal, some) in zip(halves, ways, strict=True):
+                half.append(signal[some].mean(axis=0).ravel())
+    if not halves[0]:
+        return float("nan")
+    a, b, c, d = (np.concatenate(half) for half in halves)
+    return (topography_correlation(a, b) + topography_correlation(c, d)) / 2
+
+
 def decoding_auc(features: Mapping[str, Floats], labels: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
     """How well a classifier that saw the other subjects tells a subject's trials apart.
 

@@ -82,6 +82,7 @@ def prepare_dataset(
         WindowError: a recording cannot be written.
         WorkerError: see there.
     """
+    out = out.absolute()  # a cluster's workers are elsewhere
     _claim(out, settings)
     missing = [file for file in files if not _is_there(file, out)]
     failed: dict[str, str] = {}

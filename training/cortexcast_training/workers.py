@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
@@ -58,12 +59,20 @@ def in_parallel(
             stack.enter_context(parallel_config("loky", n_jobs=n, inner_max_num_threads=1))
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
         try:
-            yield from parallel(delayed(work)(*each) for each in arguments)
+            # Processes that stayed are where this one was when they began.
+            place = None if workers.cluster else Path.cwd()
+            yield from parallel(delayed(_work)(place, work, each) for each in arguments)
         except TerminatedWorkerError:
             raise WorkerError(
                 "a process was killed, probably for lack of memory: use shorter recordings, or fewer than "
                 f"{n} processes (--workers, taskset)"
             ) from None
+
+
+def _work(place: Path | None, work: Callable[..., Done], arguments: tuple[object, ...]) -> Done:
+    if place is not None:
+        os.chdir(place)
+    return work(*arguments)
 
 
 def _client(address: str) -> Any:

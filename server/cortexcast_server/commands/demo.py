@@ -1,4 +1,4 @@
-"""Show it all: a simulated headset through real LSL, served, and watched by a client of its own process."""
+"""Show it all: a simulated or recorded headset through real LSL, served, and watched by a client of its own process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from cortexcast_server.inference import model_names
@@ -25,6 +26,12 @@ class DemoError(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="replay this recording in place of a simulated one; where it holds MEG, the estimate is compared with it",
+    )
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="stop by itself after so long")
     parser.add_argument("--port", type=int, help="port to listen on (default 8765; 0 takes a free one)")
     add_models(parser)
@@ -34,22 +41,28 @@ def main(args: argparse.Namespace) -> int:
     """Simulate, replay, serve, watch."""
     quiet()
     settings = load_settings(None, {"port": args.port, "models": args.models})
-    print(
-        f"simulating {DURATION_S:g} s of EEG and the MEG behind it; the EEG is replayed in a loop through LSL ...",
-        flush=True,
+    source = (
+        f"simulating {DURATION_S:g} s of EEG and the MEG behind it" if args.data is None else f"reading {args.data}"
     )
-    asyncio.run(_demo(settings, args.duration))
+    print(f"{source}; the EEG is replayed in a loop through LSL ...", flush=True)
+    asyncio.run(_demo(settings, args.data, args.duration))
     return 0
 
 
-async def _demo(settings: Settings, duration_s: float | None) -> None:
+async def _demo(settings: Settings, data: Path | None, duration_s: float | None) -> None:
     with stop_event() as stop:
         async with running_daemon(settings) as (daemon, base):
-            session, _ = await daemon.open_demo()
+            if data is None:
+                session, _ = await daemon.open_demo()
+            else:
+                query = await asyncio.to_thread(daemon.replay, data, loop=True)
+                session = await daemon.open_session(query, settings.unit, settings.wait_s)
             print(f"serving {model_names(daemon.models)} at {websocket_url(base)}")
             print(f"see it at {base} · subscribe with 'cortexcast watch {websocket_url(base)}' · stop with Ctrl-C")
             async with _watching(websocket_url(base), duration_s) as lines:
-                await _report(lines, session, stop)
+                await _report(
+                    lines, session, "the true MEG of the simulation" if data is None else f"the MEG in {data}", stop
+                )
 
 
 @asynccontextmanager
@@ -69,7 +82,7 @@ async def _watching(url: str, duration_s: float | None) -> AsyncIterator[asyncio
         await watcher.wait()
 
 
-async def _report(lines: asyncio.StreamReader, session: Session, stop: asyncio.Event) -> None:
+async def _report(lines: asyncio.StreamReader, session: Session, truth: str, stop: asyncio.Event) -> None:
     stopping = asyncio.ensure_future(stop.wait())
     while True:
         reading = asyncio.ensure_future(lines.readline())
@@ -84,10 +97,10 @@ async def _report(lines: asyncio.StreamReader, session: Session, stop: asyncio.E
             for product in record["products"]:
                 print(_line(product), flush=True)
             if agreement := session.status().agreement:
-                print(_agreement_line(agreement), flush=True)
+                print(_agreement_line(agreement, truth), flush=True)
         elif record["type"] == "total":
             stopping.cancel()
-            _account(record, session)
+            _account(record, session, truth)
             return
 
 
@@ -99,16 +112,15 @@ def _line(product: dict[str, Any]) -> str:
     )
 
 
-def _agreement_line(agreement: Agreement) -> str:
+def _agreement_line(agreement: Agreement, truth: str) -> str:
     explained = ", ".join(f"{value:.2f} ({kind})" for kind, value in agreement.explained_variance.items())
     median_r = ", ".join(f"{value:.2f} ({kind})" for kind, value in agreement.median_r.items())
     return (
-        f"estimate against the true MEG of the simulation, last {agreement.seconds:.0f} s: "
-        f"explained variance {explained}, median r {median_r}"
+        f"estimate against {truth}, last {agreement.seconds:.0f} s: explained variance {explained}, median r {median_r}"
     )
 
 
-def _account(total: dict[str, Any], session: Session) -> None:
+def _account(total: dict[str, Any], session: Session, truth: str) -> None:
     if not total["frames"]:
         raise DemoError("no frame arrived in that time")
     status, latency = session.status(), total["latency_ms"]
@@ -117,6 +129,6 @@ def _account(total: dict[str, Any], session: Session) -> None:
         f"out · lost = {total['lost']} · latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
     )
     if status.agreement:
-        print(_agreement_line(status.agreement))
+        print(_agreement_line(status.agreement, truth))
     if total["lost"] or status.gaps:
         raise DemoError(f"{total['lost']} frames lost, {status.gaps} gaps in the EEG: is this machine too busy?")
