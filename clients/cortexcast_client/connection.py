@@ -273,9 +273,12 @@ def subscribe(
 
 
 def _backoff() -> Iterator[float]:
-    """Seconds to wait before each attempt to connect again."""
+    """Seconds to wait before each attempt to connect again.
+
+    Never long in comparison with what a daemon keeps for who was away: 10 s, unless it is told otherwise.
+    """
     yield 0.0
     delay_s = 0.1
     while True:
         yield delay_s
-        delay_s = min(2 * delay_s, 5.0)
+        delay_s = min(2 * delay_s, 2.0)

@@ -89,6 +89,7 @@ def test_seven_commands_lead_from_the_public_data_set_to_a_served_model(
     card = Path("runs/ds000117/card/card.md").read_text()
     assert "SIMULATED" in card, "which the recordings say of themselves"
     assert "noise ceiling" in card
+    assert "power of the empty room" in card
     results = read_results(Path("runs/ds000117/evaluation.json"))
     assert results.subjects == ("sub-13",)
     assert not results.judged_by_truth

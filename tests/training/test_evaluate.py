@@ -300,3 +300,14 @@ def test_a_recording_that_is_too_short_is_refused() -> None:
 def test_minimum_norm_runs_on_a_prepared_subject(held: HeldOut) -> None:
     estimates = minimum_norm()(held.test.part(0, 2))
     assert estimates.meg.shape == (400, 306)
+
+
+def test_the_empty_room_s_power_is_told_in_units_of_the_recording_s(held: HeldOut, field_of: Contestants) -> None:
+    power = np.square(held.test.meg[held.judged], dtype=np.float64).mean(axis=0)
+    of_types = np.where(is_magnetometer(), power[is_magnetometer()].mean(), power[~is_magnetometer()].mean())
+    measured = replace(held, test=replace(held.test, true_meg=None, simulated=False, noise=np.diag(0.25 * of_types)))
+    scores = judge(measured, replace(field_of, model=lambda recording: Estimates(recording.meg), worn={}, others={}))
+    assert scores.scores[MODEL]["noise"] == pytest.approx(0.25, rel=1e-6)
+    assert scores.scores[MODEL]["explained"] == 1
+    assert scores.scores[MODEL]["responses"] == pytest.approx(scores.scores[MODEL]["responses recorded"])
+    assert not scores.simulated

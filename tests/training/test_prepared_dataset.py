@@ -22,8 +22,10 @@ from cortexcast_training.empty_room import noise_covariance
 from cortexcast_training.head import HeadSettings, draw_head
 from cortexcast_training.leadfield import is_magnetometer
 from cortexcast_training.prepare import PrepareSettings, prepare
-from cortexcast_training.prepared_dataset import read_provenance, recorded_subjects
+from cortexcast_training.prepared_dataset import PROVENANCE, recorded_subjects
+from cortexcast_training.provenance import read_provenance
 from cortexcast_training.recipe import DataError, RecordedData
+from cortexcast_training.recording import RecordingError
 from cortexcast_training.recording_file import read_recording
 from cortexcast_training.simulated_dataset import SimulatedDataset
 from cortexcast_training.simulator import SimulationSettings, simulate
@@ -90,6 +92,23 @@ class TestLayout:
             assert events is not None
             assert "run-02_events" in events.name
 
+    def test_sessions_and_tasks_are_told_apart(self, tmp_path: Path) -> None:
+        for stem in ("ses-1_task-rest", "ses-1_task-faces_run-02", "ses-2_task-rest"):
+            path = tmp_path / "sub-01" / stem[:5] / "meg" / f"sub-01_{stem}_meg.fif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        found = find_recordings(tmp_path)
+        assert [file.run for file in found] == [
+            "ses-1_task-faces_run-02", "ses-1_task-rest_run-01", "ses-2_task-rest_run-01"
+        ]  # fmt: skip
+
+    def test_a_damaged_sidecar_is_told(self, copy: Path) -> None:
+        (about, *_) = sorted(copy.glob("sub-01/ses-meg/*_meg.json"))
+        about.unlink()
+        about.write_text('{"AssociatedEmptyRoom": ')
+        with pytest.raises(RecordingError, match=r"sub-01_.*_meg\.json does not say which empty room belongs to it"):
+            find_recordings(copy)
+
     def test_real_sidecars_load(self, real_data: Path, copy: Path) -> None:
         """The real table of channels and the real triggers of ds000117, for a recording of simulated signals."""
         real = real_data / "bids" / "ds000117" / "sub-01" / "ses-meg"
@@ -122,7 +141,7 @@ class TestLayout:
         ],
     )
     def test_what_is_not_there_is_said(self, ds000117: Path, options: dict[str, object], message: str) -> None:
-        with pytest.raises(Exception, match=message):
+        with pytest.raises(RecordingError, match=message):
             find_recordings(ds000117, **options)  # type: ignore[arg-type]
 
 
@@ -141,9 +160,9 @@ class TestPrepared:
         np.testing.assert_allclose(there.events[:, 0] / there.rate_hz, recording.events[:, 0] / 1100, atol=0.0025)
 
     def test_each_output_knows_its_files_its_settings_and_the_version(self, ds000117: Path, prepared: Path) -> None:
-        known = read_provenance(prepared / NAMES[1])
+        known = read_provenance(prepared / NAMES[1] / PROVENANCE)
         assert known is not None
-        assert known.settings == PrepareSettings()
+        assert known.settings == PrepareSettings().model_dump(mode="json")
         assert known.cortexcast
         names = [Path(each.file).name for each in known.inputs]
         assert names[0].endswith("run-02_meg.fif")

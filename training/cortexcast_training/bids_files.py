@@ -28,7 +28,8 @@ class MegFile:
     Attributes:
         path: of its .fif; of a split one, the first.
         empty_room: of the .fif of the empty room that belongs to it; None where there is none.
-        subject, run: such as ``sub-01`` and ``run-01``, or ``ses-02_run-01`` where a subject has several sessions.
+        subject, run: such as ``sub-01`` and ``run-01``, or ``ses-02_task-rest_run-01`` where a data set has several
+            sessions and tasks.
     """
 
     path: Path
@@ -40,6 +41,11 @@ class MegFile:
     def name(self) -> str:
         """Of what is made of it."""
         return f"{self.subject}_{self.run}"
+
+
+def holds_meg(dataset: Path) -> bool:
+    """Whether there are recordings of MEG in a data set, be it as recorded or derived."""
+    return any(next(dataset.glob(pattern), None) for pattern in ("sub-*/**/*_meg.fif", "derivatives/**/*_meg.fif"))
 
 
 def find_recordings(
@@ -81,10 +87,16 @@ def find_recordings(
             raise RecordingError(f"{dataset} has no {kind} {', '.join(unknown)}: there are {', '.join(sorted(there))}")
         if wanted:
             found = [path for path in found if (path.subject if kind == "subject" else path.run or "01") in wanted]
-    many = {
-        path.subject for path in everything if len({p.session for p in everything if p.subject == path.subject}) > 1
-    }
-    files = [_meg_file(path, dataset, with_session=path.subject in many) for path in found]
+    several = [
+        (key, entity)
+        for key, entity in (("ses", "session"), ("task", "task"), ("acq", "acquisition"), ("rec", "recording"))
+        if len({getattr(path, entity) for path in everything}) > 1
+    ]
+    files = []
+    for path in found:
+        apart = [f"{key}-{value}" for key, entity in several if (value := getattr(path, entity))]
+        run = "_".join([*apart, f"run-{path.run or '01'}"])
+        files.append(MegFile(Path(path.fpath), _empty_room(path, dataset), f"sub-{path.subject}", run))
     return sorted(files, key=lambda each: each.name)
 
 
@@ -113,23 +125,16 @@ def read_table(path: Path | None) -> list[dict[str, str]]:
         return list(csv.DictReader(lines, delimiter="\t"))
 
 
-def _meg_file(path: Any, dataset: Path, *, with_session: bool) -> MegFile:
-    run = f"run-{path.run or '01'}"
-    return MegFile(
-        path=Path(path.fpath),
-        empty_room=_empty_room(path, dataset),
-        subject=f"sub-{path.subject}",
-        run=f"ses-{path.session}_{run}" if with_session else run,
-    )
-
-
 def _empty_room(path: Any, dataset: Path) -> Path | None:
     """As the sidecar says; of a derivative, the empty room that was processed likewise, where there is one."""
-    recorded = _as_recorded(path).copy().update(root=dataset)
+    recorded = _as_recorded(path).update(root=dataset)
+    about = recorded.find_matching_sidecar(suffix="meg", extension=".json", on_error="ignore")
+    if about is None:
+        return None
     try:
         found = recorded.find_empty_room(use_sidecar_only=True, verbose="error")
-    except (ValueError, FileNotFoundError):
-        return None
+    except ValueError as error:
+        raise RecordingError(f"{about} does not say which empty room belongs to it ({error}): correct it") from None
     if found is None:
         return None
     if path.processing:
@@ -152,6 +157,5 @@ def _bids_path(path: Path) -> Any:
 
 def _as_recorded(path: Any) -> Any:
     """The recording that a derivative was made of."""
-    parts = Path(path.root).parts
-    root = Path(*parts[: parts.index(_DERIVATIVES)]) if _DERIVATIVES in parts else path.root
+    root = next((each.parent for each in Path(path.root).parents if each.name == _DERIVATIVES), path.root)
     return path.copy().update(root=root, processing=None, check=False)

@@ -161,6 +161,7 @@ def _details(results: Results) -> str:
         "r of the field at M170": "topography M170",
         "r of mean responses to those recorded in other trials": "responses",
         "the same of the MEG as recorded: its noise ceiling": "responses recorded",
+        "power of the empty room in proportion: not to be explained": "noise",
     }
     rows = [
         [what, *(interval(results.methods[name].metrics.get(metric)) for name in names)]

@@ -289,6 +289,8 @@ class _View:
         scores |= {f"explained {band}": share for band, share in bands.items()}
         if len(self.onsets):
             scores |= self._of_trials(estimates.meg)
+        if self.held.test.noise is not None:
+            scores["noise"] = float(np.mean(self.held.test.noise.diagonal() / self.scale**2))
         if estimates.std is not None:
             recorded, true = self._covered(estimates, 0.9)
             scores |= {"coverage": true, "coverage recorded": recorded}

@@ -8,21 +8,19 @@ Several are prepared at a time, and what is there is not prepared again unless i
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from cortexcast_models.manifest import Strict
 from cortexcast_training.bids_files import MegFile, sidecar
 from cortexcast_training.empty_room import noise_covariance
 from cortexcast_training.prepare import PrepareSettings, prepare
+from cortexcast_training.provenance import is_of, provenance
 from cortexcast_training.recipe import DataError, RecordedData
 from cortexcast_training.recording import RecordingError
 from cortexcast_training.recording_file import read_recording
@@ -34,28 +32,10 @@ from cortexcast_training.workers import Workers, in_parallel
 COMMAND = "cortexcast data prepare"
 
 _SETTINGS = "prepare.json"
-_PROVENANCE = "provenance.json"
+PROVENANCE = "provenance.json"
+"""Beside each recording."""
 
 Floats = NDArray[np.float64]
-
-
-class Input(Strict):
-    """A file that something was made of, as it was then."""
-
-    file: str
-    bytes: int
-    modified_ns: int
-    """Since 1970."""
-    sha256: str
-
-
-class Provenance(Strict):
-    """What a prepared recording was made of, and how."""
-
-    inputs: tuple[Input, ...]
-    settings: PrepareSettings
-    cortexcast: str
-    """The version."""
 
 
 def prepare_dataset(
@@ -136,14 +116,6 @@ def recorded_subjects(data: RecordedData, settings: PrepareSettings) -> tuple[li
     return train, validation, held_out
 
 
-def read_provenance(folder: Path) -> Provenance | None:
-    """What a prepared recording was made of; None where that is not known."""
-    try:
-        return Provenance.model_validate_json((folder / _PROVENANCE).read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
 def _claim(out: Path, settings: PrepareSettings) -> None:
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and _settings_of(out) is None)):
         raise DataError(f"{out} is no folder of prepared recordings: give another one")
@@ -172,15 +144,13 @@ def _difference(was: PrepareSettings, wanted: PrepareSettings) -> str:
 
 def _is_there(file: MegFile, out: Path) -> bool:
     """Whether it was prepared of the files as they are now."""
-    known = read_provenance(out / file.name)
-    now = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in _inputs(file)]
-    return known is not None and [(each.file, each.bytes, each.modified_ns) for each in known.inputs] == now
+    return is_of(out / file.name / PROVENANCE, _inputs(file))
 
 
 def _inputs(file: MegFile) -> list[Path]:
     split = sorted(file.path.parent.glob(file.path.name.replace("_split-01_", "_split-*_")))
     others = (sidecar(file.path, "channels", ".tsv"), sidecar(file.path, "events", ".tsv"), file.empty_room)
-    return [path.absolute() for path in (*split, *others) if path is not None]
+    return [path for path in (*split, *others) if path is not None]
 
 
 def _noise_of(room: Path, settings: PrepareSettings) -> tuple[Path, Floats | str]:
@@ -200,15 +170,5 @@ def _prepare_one(file: MegFile, noise: Floats | None, settings: PrepareSettings,
     if noise is not None:
         to_helmet = virtual_helmet_map(recording.dev_head_t, recording.good_sensors)
         prepared = replace(prepared, noise=to_helmet @ noise @ to_helmet.T)
-    made = Provenance(
-        inputs=tuple(_input(path) for path in _inputs(file)), settings=settings, cortexcast=version("cortexcast")
-    )
-    write_prepared(out, prepared, {_PROVENANCE: made.model_dump_json(indent=1) + "\n"})
+    write_prepared(out, prepared, {PROVENANCE: provenance(_inputs(file), settings).text()})
     return file.name, None
-
-
-def _input(path: Path) -> Input:
-    stat = path.stat()
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return Input(file=str(path), bytes=stat.st_size, modified_ns=stat.st_mtime_ns, sha256=digest)

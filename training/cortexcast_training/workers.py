@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ def in_parallel(
             stack.enter_context(_client(workers.cluster))
             stack.enter_context(parallel_config("dask", n_jobs=-1))
         else:
+            # A process whose memory has grown is replaced. That is told by a thread, which a warning that is made an
+            # error would end, and all would wait for it.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
             # One thread each: where every core has a process of its own, more of them get in each other's way.
             stack.enter_context(parallel_config("loky", n_jobs=n, inner_max_num_threads=1))
         parallel = Parallel(return_as="generator_unordered", batch_size=1)

@@ -93,7 +93,9 @@ const SILENCE_MS = 10_000;
 const WATCH_MS = 1_000;
 
 const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 5_000;
+
+/** With what chance adds, much less than what a daemon keeps for who was away: 10 s, unless it is told otherwise. */
+const LONGEST_WAIT_MS = 2_000;
 
 export class Client {
   /** @type {Product[]} what the daemon offers now */

@@ -1,8 +1,10 @@
-"""`cortexcast preprocess eegfmri` and `correlate`: from a data set on disk to runs to train on, and to maps."""
+"""`cortexcast data prepare` and `correlate`: from a data set on disk to runs to train on, and to maps."""
 
 from __future__ import annotations
 
 import csv
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from mne.transforms import apply_trans
 from simulated_bold import correlation
 
 from cortexcast_client.command import main
+from cortexcast_training.eegfmri.eegfmri_files import find_runs
+from cortexcast_training.eegfmri.eegfmri_preprocessing import EegFmriSettings, is_done
 from cortexcast_training.eegfmri.film_cohort import FilmCohort, write_film_cohort
 from cortexcast_training.eegfmri.parcels import parcels
 from cortexcast_training.eegfmri.run_file import read_runs
@@ -24,6 +28,7 @@ from cortexcast_training.eegfmri.volume_markers import VOLUME
 from cortexcast_training.leadfield import electrode_positions, head_to_mri
 from cortexcast_training.masking.effects import Units
 from cortexcast_training.masking.explanation import masked_runs
+from cortexcast_training.provenance import read_provenance
 
 STEM = "sub-01_ses-01_task-film01_run-01"
 FILM_S = 90.0
@@ -62,7 +67,7 @@ def preprocessed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     config = tmp_path_factory.mktemp("config") / "config.toml"
     config.write_text(CONFIG)
     out = tmp_path_factory.mktemp("preprocessed") / "out"
-    return out, main(["preprocess", "eegfmri", str(dataset), "--out", str(out), "--config", str(config)])
+    return out, main(["data", "prepare", str(dataset), "--out", str(out), "--config", str(config)])
 
 
 def test_one_run_that_cannot_be_used_keeps_no_other_from_it(
@@ -77,13 +82,43 @@ def test_one_run_that_cannot_be_used_keeps_no_other_from_it(
     config = tmp_path / "config.toml"
     config.write_text(CONFIG)
     capsys.readouterr()
-    assert main(["preprocess", "eegfmri", str(dataset), "--out", str(out), "--config", str(config)]) == 1
+    assert main(["data", "prepare", str(dataset), "--out", str(out), "--config", str(config)]) == 1
     said = capsys.readouterr()
     assert kept.stat().st_mtime_ns == before
     assert "run-02: 1 R128 markers are missing, the first after sample" in said.err
     assert "1 of 2 runs" in said.out
-    assert main(["preprocess", "eegfmri", str(dataset), "--out", str(out)]) == 1
+    assert main(["data", "prepare", str(dataset), "--out", str(out)]) == 1
     assert "holds runs that were preprocessed otherwise" in capsys.readouterr().err
+
+
+def test_a_run_knows_its_files_and_is_made_anew_when_they_change(
+    dataset: Path, preprocessed: tuple[Path, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = preprocessed
+    (path,) = out.rglob("*_provenance.json")
+    known = read_provenance(path)
+    assert known is not None
+    names = {Path(each.file).name.removeprefix(f"{STEM}_") for each in known.inputs}
+    assert {"eeg.vhdr", "channels.tsv", "events.tsv", "bold.nii.gz", "film01.npz"} <= names
+    assert all(Path(each.file).is_relative_to(dataset) for each in known.inputs)
+    settings = EegFmriSettings.model_validate_json(json.dumps(known.settings))
+    (run,) = find_runs(dataset, subjects=["sub-01"], tasks=["film01"])[:1]
+    assert is_done(run, out)
+    assert settings != EegFmriSettings()
+    os.utime(run.bold)
+    assert not is_done(run, out)
+    os.utime(run.bold, ns=(next(each for each in known.inputs if each.file == str(run.bold)).modified_ns,) * 2)
+    assert is_done(run, out)
+
+
+def test_what_is_of_the_other_kind_is_refused(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "prepare", str(dataset), "--out", str(tmp_path / "out"), "--proc", "sss"]) == 1
+    assert "is of EEG and fMRI, for which there is no --proc" in capsys.readouterr().err
+    assert main(["data", "prepare", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "holds no BOLD (sub-*/**/func/*_bold.nii.gz), and no MEG either" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_run_is_what_was_simulated(dataset: Path, preprocessed: tuple[Path, int]) -> None:

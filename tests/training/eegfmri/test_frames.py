@@ -74,7 +74,7 @@ def test_the_command_writes_what_preprocessing_reads(tmp_path: Path, capsys: pyt
     folder, out = write_frames(tmp_path / "film", [(9, 9, 9)] * 50), tmp_path / "stimuli" / "film.npz"
     encoder = write_encoder(tmp_path / "e.onnx")
     given = ["--encoder", str(encoder), "--fps", "10", "--tr", "2.1", "--out", str(out)]
-    assert main(["preprocess", "frames", str(folder), *given]) == 0
+    assert main(["data", "frames", str(folder), *given]) == 0
     assert "3 volumes of 2.1 s, 3 dimensions" in capsys.readouterr().out
     assert read_stimulus(out).embedding.shape == (3, 3)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what to correlate and how."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of `cortexcast preprocess eegfmri`")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of `cortexcast data prepare`")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where maps and tables go")
     parser.add_argument("--config", type=Path, metavar="FILE", help="how, TOML (default: as documented)")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -27,27 +29,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     status = steps.add_parser("status", help="what was fetched, and whether it is still there")
     status.add_argument("folder", type=Path, metavar="FOLDER", help="of a data set that was fetched")
     status.add_argument("--verify", action="store_true", help="read every file and compare its checksum")
-    prepare = steps.add_parser("prepare", help="make of recordings of EEG and MEG what 'train meg' reads")
-    prepare.add_argument("dataset", type=Path, metavar="DATASET", help="a BIDS data set")
+    prepare = steps.add_parser("prepare", help="make of recordings what models are trained on")
+    prepare.add_argument(
+        "dataset", type=Path, metavar="DATASET", help="EEG and MEG, or EEG and fMRI, recorded together, in BIDS"
+    )
     prepare.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where it goes")
     prepare.add_argument(
-        "--config", type=Path, metavar="RECIPE", help="whose [prepare] says how (default: as documented)"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="how, TOML: for MEG the recipe to train by, whose [prepare] counts; for fMRI [eeg] and [bold] (default: "
+        "as documented)",
     )
     prepare.add_argument("--subjects", nargs="+", default=[], metavar="SUBJECT", help="these alone, such as sub-01")
-    prepare.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="these alone, such as 01")
-    prepare.add_argument(
-        "--proc", default="", metavar="NAME", help="recordings of this processing among the derivatives, such as sss"
-    )
     who = prepare.add_mutually_exclusive_group()
     who.add_argument("--workers", type=_positive, metavar="N", help="processes on this machine (default: one a core)")
     who.add_argument(
         "--cluster", default="", metavar="ADDRESS", help="a Dask scheduler whose workers do it, such as tcp://head:8786"
     )
+    meg = prepare.add_argument_group("EEG and MEG")
+    meg.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="these alone, such as 01")
+    meg.add_argument(
+        "--proc", default="", metavar="NAME", help="recordings of this processing among the derivatives, such as sss"
+    )
+    fmri = prepare.add_argument_group("EEG and fMRI")
+    fmri.add_argument("--tasks", nargs="+", default=[], metavar="TASK", help="these alone, such as dme")
+    fmri.add_argument("--fmriprep", type=Path, metavar="FOLDER", help="fMRIPrep's derivatives, not BOLD as recorded")
+    fmri.add_argument(
+        "--stimuli", type=Path, metavar="FOLDER", help="what is seen: a <task>.npz each (default: DATASET/stimuli)"
+    )
+    frames = steps.add_parser("frames", help="make of a film's frames what is seen in each volume, by an encoder")
+    frames.add_argument("folder", type=Path, metavar="FOLDER", help="of images, in the order of their names")
+    frames.add_argument(
+        "--encoder", type=Path, required=True, metavar="FILE", help="ONNX, (n, 3, height, width) to (n, d)"
+    )
+    frames.add_argument("--fps", type=float, required=True, metavar="N", help="frames a second")
+    frames.add_argument("--tr", type=float, required=True, metavar="SECONDS", help="from volume to volume of the scan")
+    frames.add_argument("--out", type=Path, required=True, metavar="FILE", help="such as stimuli/<task>.npz")
+    frames.add_argument("--config", type=Path, metavar="FILE", help="how images are scaled for the encoder, TOML")
 
 
 def main(args: argparse.Namespace) -> int:
     """Do it; 1 where something is missing in the end."""
-    return {"fetch": _fetch, "status": _status, "prepare": _prepare}[args.step](args)
+    return {"fetch": _fetch, "status": _status, "prepare": _prepare, "frames": _frames}[args.step](args)
 
 
 def _positive(text: str) -> int:
@@ -108,9 +132,23 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    """All recordings that are not prepared yet; says which could not be, and why."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """All that is not prepared yet; says what could not be, and why."""
+    from cortexcast_training.bids_files import holds_meg
+    from cortexcast_training.toml_file import SettingsError
 
+    is_meg = holds_meg(args.dataset)
+    others = ("tasks", "fmriprep", "stimuli") if is_meg else ("runs", "proc")
+    if given := [f"--{name}" for name in others if getattr(args, name)]:
+        kind = "EEG and MEG" if is_meg else "EEG and fMRI"
+        raise SettingsError(f"{args.dataset} is of {kind}, for which there is no {', '.join(given)}")
+    failed, n, what = _prepare_meg(args) if is_meg else _prepare_fmri(args)
+    for name, reason in failed.items():
+        print(f"cortexcast: {name}: {reason}", file=sys.stderr)
+    print(f"{args.out}: {n - len(failed)} of {n} {what}")
+    return 1 if failed else 0
+
+
+def _prepare_meg(args: argparse.Namespace) -> tuple[dict[str, str], int, str]:
     from cortexcast_training.bids_files import find_recordings
     from cortexcast_training.prepare import PrepareSettings
     from cortexcast_training.prepared_dataset import prepare_dataset
@@ -120,20 +158,50 @@ def _prepare(args: argparse.Namespace) -> int:
 
     settings = PrepareSettings() if args.config is None else read_toml(args.config, Recipe, {}).prepare
     files = find_recordings(args.dataset, args.proc, args.subjects, args.runs)
+    workers = Workers(args.workers or 0, args.cluster)
+    with _counting("empty rooms", "recordings") as say:
+        return prepare_dataset(files, settings, args.out, workers, say), len(files), "recordings"
+
+
+def _prepare_fmri(args: argparse.Namespace) -> tuple[dict[str, str], int, str]:
+    from cortexcast_training.eegfmri.eegfmri_files import find_runs
+    from cortexcast_training.eegfmri.eegfmri_preprocessing import EegFmriSettings, preprocess_all
+    from cortexcast_training.toml_file import read_toml
+    from cortexcast_training.workers import Workers
+
+    settings = read_toml(args.config, EegFmriSettings, {})
+    runs = find_runs(args.dataset, args.fmriprep, args.stimuli, args.subjects, args.tasks)
+    workers = Workers(args.workers or 0, args.cluster)
+    with _counting("runs") as say:
+        failed = preprocess_all(runs, settings, args.out, workers, lambda done: say("runs", done, len(runs)))
+    return failed, len(runs), "runs; what to look at is in sub-*/figures"
+
+
+def _frames(args: argparse.Namespace) -> int:
+    from cortexcast_training.eegfmri.frames import Encoder, FrameSettings, encode, frames_of
+    from cortexcast_training.eegfmri.stimulus import write_stimulus
+    from cortexcast_training.toml_file import read_toml
+
+    settings = read_toml(args.config, FrameSettings, {"fps": args.fps, "tr_s": args.tr})
+    found, encoder = frames_of(args.folder), Encoder(args.encoder, settings)
+    with _counting("volumes") as say:
+        stimulus = encode(found, encoder, settings, lambda done, of: say("volumes", done, of))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_stimulus(args.out, stimulus)
+    n_volumes, n_dimensions = stimulus.embedding.shape
+    print(f"{args.out}: {n_volumes} volumes of {settings.tr_s:g} s, {n_dimensions} dimensions")
+    return 0
+
+
+@contextmanager
+def _counting(*whats: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars by what is counted; gives what hears how many are done, and of how many."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        tasks = {what: progress.add_task(what, total=None) for what in ("empty rooms", "recordings")}
-        failed = prepare_dataset(
-            files,
-            settings,
-            args.out,
-            Workers(args.workers or 0, args.cluster),
-            lambda what, done, of: progress.update(tasks[what], completed=done, total=of),
-        )
-    for name, reason in failed.items():
-        print(f"cortexcast: {name}: {reason}", file=sys.stderr)
-    print(f"{args.out}: {len(files) - len(failed)} of {len(files)} recordings")
-    return 1 if failed else 0
+        tasks = {what: progress.add_task(what, total=None) for what in whats}
+        yield lambda what, done, of: progress.update(tasks[what], completed=done, total=of)
 
 
 class _Bar:

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "out", type=Path, metavar="OUT", help="folder of the report; what is done there is not done again"
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--runs", type=Path, metavar="FOLDER", help="of `cortexcast preprocess eegfmri`, or of *.run.npz")
+    what.add_argument("--runs", type=Path, metavar="FOLDER", help="of `cortexcast data prepare`, or of *.run.npz")
     what.add_argument(
         "--benchmark",
         action="store_true",

@@ -70,7 +70,7 @@ def correlate(folder: Path, out: Path, settings: CorrelateSettings, say: Say) ->
     """Write all maps and tables.
 
     Args:
-        folder: of `cortexcast preprocess eegfmri`.
+        folder: of `cortexcast data prepare`.
         out: where to; it is made, what is there of the same names is replaced.
         settings: how.
         say: hears how far it is.

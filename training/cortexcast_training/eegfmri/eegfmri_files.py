@@ -1,4 +1,4 @@
-"""Which files of a data set in NATVIEW's layout make up each run of simultaneous EEG and fMRI."""
+"""Which files of a BIDS data set make up each run of simultaneous EEG and fMRI."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ class RunFiles:
         path = self.stimuli / f"{self.task}.npz"
         return path if path.is_file() else None
 
+    def inputs(self) -> list[Path]:
+        """The files that it is made of: EEG and its tables, BOLD, T1 and what is seen."""
+        of_eeg = [path for path in self.eeg.parent.glob(f"{self.eeg.name}_*") if "_recording-" not in path.name]
+        others = [*self.eeg.parent.glob("*_electrodes.tsv"), self.bold, self.anatomy, self.stimulus]
+        return sorted({*of_eeg, *(path for path in others if path is not None)})
+
 
 def find_runs(
     dataset: Path,
@@ -75,6 +81,8 @@ def find_runs(
     """
     if not dataset.is_dir():
         raise LayoutError(f"there is no folder {dataset}")
+    dataset = dataset.absolute()
+    fmriprep, stimuli = (path and path.absolute() for path in (fmriprep, stimuli))
     recorded = [] if fmriprep else sorted(dataset.glob(f"sub-*/**/func/*{_BOLD}*"))
     bold = {path: path.name.split(_BOLD)[0] for path in recorded}
     if fmriprep:
@@ -89,6 +97,10 @@ def find_runs(
         for run in found
         if (not subjects or run.subject in subjects) and (not tasks or run.task in tasks) and _has_eeg(run.eeg)
     ]
+    if not found:
+        raise LayoutError(
+            f"{fmriprep or dataset} holds no BOLD (sub-*/**/func/*{_BOLD}.gz), and no MEG either (sub-*/**/*_meg.fif)"
+        )
     if not wanted:
         looked = f" of {', '.join([*subjects, *tasks])}" if subjects or tasks else ""
         raise LayoutError(

@@ -5,6 +5,7 @@
     OUT/sub-01/ses-01/func/sub-01_ses-01_task-film01_run-01_space-MNI152_{desc-preproc_bold,desc-brain_mask}.nii.gz
     OUT/sub-01/ses-01/func/sub-01_ses-01_task-film01_run-01_{motion,nuisance,parcels}.tsv
     OUT/sub-01/figures/sub-01_ses-01_task-film01_run-01.html
+    OUT/sub-01/ses-01/sub-01_ses-01_task-film01_run-01_provenance.json
     OUT/runs/sub-01_film01_ses-01_run-01.run.npz
 
 The last is what `cortexcast train` reads; it is written when all else is.
@@ -41,10 +42,11 @@ from cortexcast_training.eegfmri.run_report import write_report
 from cortexcast_training.eegfmri.runs import HOP_S, Run, RunError, hops_at, run_name
 from cortexcast_training.eegfmri.stimulus import Stimulus, StimulusError, read_stimulus
 from cortexcast_training.eegfmri.volume_markers import VOLUME, MarkerError
+from cortexcast_training.provenance import is_of, provenance
 from cortexcast_training.recording import RecordingError
 from cortexcast_training.simulated_dataset import DESCRIPTION, description, write_json, write_table
 from cortexcast_training.toml_file import SettingsError
-from cortexcast_training.workers import in_parallel
+from cortexcast_training.workers import Workers, in_parallel
 
 RUNS = "runs"
 
@@ -55,7 +57,7 @@ Floats = NDArray[np.float64]
 _LEAST_KNOWN = 0.9
 """Of the volumes, during which it must be known what was seen."""
 
-_COMMAND = "cortexcast preprocess eegfmri"
+_COMMAND = "cortexcast data prepare"
 _REFUSALS = (
     BoldError, CleaningError, HeartbeatError, MarkerError, MotionError, NuisanceError, RecordingError,
     RegistrationError, RunError, StimulusError,
@@ -70,7 +72,11 @@ class EegFmriSettings(Strict):
 
 
 def preprocess_all(
-    runs: Sequence[RunFiles], settings: EegFmriSettings, out: Path, say: Callable[[int], None] = lambda _: None
+    runs: Sequence[RunFiles],
+    settings: EegFmriSettings,
+    out: Path,
+    workers: Workers | None = None,
+    say: Callable[[int], None] = lambda _: None,
 ) -> dict[str, str]:
     """Preprocess those that are not yet, several at a time. What is wrong with one keeps no other from it.
 
@@ -78,6 +84,7 @@ def preprocess_all(
         runs: all.
         settings: how.
         out: where to; it is made.
+        workers: who does it; None: a process on each core.
         say: hears how many are done.
 
     Returns:
@@ -87,11 +94,12 @@ def preprocess_all(
         SettingsError: the folder is of other settings.
         WorkerError: memory does not suffice.
     """
+    out = out.absolute()  # a cluster's workers are elsewhere
     _claim(out, settings, runs)
-    missing = [(files, settings, out) for files in runs if not _is_done(files, out)]
+    missing = [(files, settings, out) for files in runs if not is_done(files, out)]
     n_held, failed = len(runs) - len(missing), {}
     say(n_held)
-    for done, (stem, reason) in enumerate(in_parallel(_try, missing), 1):
+    for done, (stem, reason) in enumerate(in_parallel(_try, missing, workers), 1):
         if reason is not None:
             failed[stem] = reason
         say(n_held + done)
@@ -156,12 +164,13 @@ def preprocess_run(files: RunFiles, settings: EegFmriSettings, out: Path) -> Non
         cleaned = clean_eeg(recording, scan.volumes.shape[3], scan.tr_s, settings.eeg)
         bold = preprocess_bold(scan, anatomy, settings.bold)
     run = as_run(files, cleaned, bold)
-    folder = out / Path(*(part for part in files.stem.split("_") if part.startswith(("sub-", "ses-"))))
+    folder = _folder(files, out)
     _write_eeg(folder / "eeg", files.stem, cleaned)
     _write_bold(folder / "func", files.stem, bold)
     figures = out / files.subject / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     write_report(figures / f"{files.stem}.html", files.stem, bold, cleaned)
+    _provenance_of(files, out).write_text(provenance(files.inputs(), settings).text(), encoding="utf-8")
     write_run(out / RUNS, run)
 
 
@@ -201,10 +210,18 @@ def _try(files: RunFiles, settings: EegFmriSettings, out: Path) -> tuple[str, st
     return files.stem, None
 
 
-def _is_done(files: RunFiles, out: Path) -> bool:
-    """Whether the run is there, with what was seen if that is known by now."""
+def is_done(files: RunFiles, out: Path) -> bool:
+    """Whether the run is there, made of the files as they are now."""
     path = run_path(out / RUNS, run_name(files.subject, files.task, files.take))
-    return path.exists() and (files.stimulus is None or read_run(path).stimulus is not None)
+    return path.exists() and is_of(_provenance_of(files, out), files.inputs())
+
+
+def _provenance_of(files: RunFiles, out: Path) -> Path:
+    return _folder(files, out) / f"{files.stem}_provenance.json"
+
+
+def _folder(files: RunFiles, out: Path) -> Path:
+    return out / Path(*(part for part in files.stem.split("_") if part.startswith(("sub-", "ses-"))))
 
 
 def _claim(out: Path, settings: EegFmriSettings, runs: Sequence[RunFiles]) -> None:

@@ -24,7 +24,7 @@ class SimulatedViewers(Audience):
 
 
 class RecordedRuns(RecordedFolder):
-    """Runs that `cortexcast preprocess eegfmri` has prepared."""
+    """Runs that `cortexcast data prepare` has prepared."""
 
     validation: tuple[str, ...] = Field(min_length=1)
     """Subjects that are not trained on, to know which net is best."""

@@ -17,6 +17,7 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
+from cortexcast_training.bids_files import sidecar
 from cortexcast_training.eegfmri.bold_file import BoldError, sidecar_fields
 from cortexcast_training.eegfmri.electrode_places import PlaceError, places_by_direction
 from cortexcast_training.eegfmri.simulator import Marker
@@ -77,12 +78,12 @@ def read_eeg(stem: Path) -> EegRecording:
         raise RecordingError(f"there is neither {stem}_eeg.set nor {stem}_eeg.vhdr")
     fields = _fields(path)
     raw = _open(path)
-    types = _types(Path(f"{stem}_channels.tsv"), raw, fields)
+    types = _types(_table(path, "channels"), raw, fields)
     if "ecg" not in types.values():
         raise RecordingError(
             f"{path} has no ECG, by which the pulse is removed: give its channel that type in channels.tsv"
         )
-    markers = _markers(Path(f"{stem}_events.tsv"), raw)
+    markers = _markers(_table(path, "events"), raw)
     electrodes = [name for name, kind in types.items() if kind == "eeg"]
     reference = _reference(path, fields, electrodes)
     places = _places(path, electrodes, reference)
@@ -104,6 +105,11 @@ def _fields(path: Path) -> dict[str, Any]:
         return sidecar_fields(path)
     except BoldError as error:
         raise RecordingError(str(error)) from None
+
+
+def _table(path: Path, suffix: str) -> Path:
+    """The one that applies to a recording; where there is none, the one that would."""
+    return sidecar(path, suffix, ".tsv") or path.with_name(f"{path.name.rpartition('_')[0]}_{suffix}.tsv")
 
 
 def _open(path: Path) -> Any:
@@ -188,7 +194,9 @@ def _reference(path: Path, fields: dict[str, Any], electrodes: Collection[str]) 
 
 def _places(path: Path, names: list[str], reference: str) -> dict[str, Floats]:
     """Those of the electrodes, and of the reference."""
-    table = path.with_name(f"{path.name.split('_task-')[0]}_electrodes.tsv")
+    # Of a cap, whatever it is worn for.
+    beside = path.with_name(f"{path.name.split('_task-')[0]}_electrodes.tsv")
+    table = sidecar(path, "electrodes", ".tsv") or beside
     standard = electrode_positions()
     found = {name: standard[name] for name in (*names, reference) if name in standard}
     if table.is_file():

@@ -93,7 +93,7 @@ class Masked:
 
 
 def masked_runs(folder: Path, resolution: Resolution) -> Masked:
-    """The runs of a folder of `cortexcast preprocess eegfmri`; of parcels any folder of ``*.run.npz`` will do.
+    """The runs of a folder of `cortexcast data prepare`; of parcels any folder of ``*.run.npz`` will do.
 
     Raises:
         RunError: there are none, or one cannot be read.
@@ -104,7 +104,7 @@ def masked_runs(folder: Path, resolution: Resolution) -> Masked:
         return Masked([of_parcels(run) for run in runs], parcel_image(), resolution)
     preprocessed = preprocessed_runs(folder)
     if not preprocessed:
-        raise ExplainError(f"{folder} has no volumes: voxels need a folder of `cortexcast preprocess eegfmri`")
+        raise ExplainError(f"{folder} has no volumes: voxels need a folder of `cortexcast data prepare`")
     image = voxel_image(preprocessed)
     return Masked([of_voxels(run, image, folder) for run in preprocessed], image, resolution)
 
