@@ -133,6 +133,8 @@ def _empty_room(path: Any, dataset: Path) -> Path | None:
         return None
     try:
         found = recorded.find_empty_room(use_sidecar_only=True, verbose="error")
+    except FileNotFoundError:
+        return None
     except ValueError as error:
         raise RecordingError(f"{about} does not say which empty room belongs to it ({error}): correct it") from None
     if found is None:

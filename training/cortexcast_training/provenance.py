@@ -55,8 +55,13 @@ def read_provenance(path: Path) -> Provenance | None:
 def is_of(path: Path, inputs: Iterable[Path]) -> bool:
     """Whether what a provenance file tells of was made of these files as they are now, by their sizes and times."""
     known = read_provenance(path)
-    now = [(str(each.absolute()), (stat := each.stat()).st_size, stat.st_mtime_ns) for each in inputs]
-    return known is not None and [(each.file, each.bytes, each.modified_ns) for each in known.inputs] == now
+    if known is None:
+        return False
+    try:
+        now = [(str(each.absolute()), (stat := each.stat()).st_size, stat.st_mtime_ns) for each in inputs]
+    except OSError:  # one is gone, or a link to nothing: who makes it again will tell
+        return False
+    return [(each.file, each.bytes, each.modified_ns) for each in known.inputs] == now
 
 
 def _input(path: Path) -> Input:

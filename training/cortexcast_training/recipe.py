@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
@@ -137,14 +138,20 @@ class AnyRecipe(Strict):
             raise ValueError("give either [simulation] or [recordings]")
         return self
 
-    def claim(self, folder: Path, *also: str) -> None:
+    def claim(self, folder: Path, *also: str, recorded: Sequence[str] = ()) -> None:
         """Say in a folder which data lie there: those of this recipe, and what ``also`` decides them.
+
+        Args:
+            folder: it is made.
+            also: names of the recipe's fields.
+            recorded: names of recordings, where there may be more in their folder another day.
 
         Raises:
             DataError: they are of others than the recipe's.
         """
         path = folder / "data.json"
-        data = self.model_dump_json(include={"simulation", "recordings", *also}, indent=1) + "\n"
+        fields = self.model_dump(mode="json", include={"simulation", "recordings", *also})
+        data = json.dumps(fields | ({"recorded": list(recorded)} if recorded else {}), indent=1) + "\n"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(data, encoding="utf-8")

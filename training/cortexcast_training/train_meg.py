@@ -199,7 +199,8 @@ def _prepare(recipe: Recipe, folder: Path, listener: Listener) -> None:
 
 def claim(folder: Path, recipe: Recipe) -> None:
     """Say in the folder which data its windows are of; the error is that of ``recipe.claim``."""
-    recipe.claim(folder, "prepare")
+    groups = () if recipe.recordings is None else recorded_subjects(recipe.recordings, recipe.prepare)[:2]
+    recipe.claim(folder, "prepare", recorded=[path.name for group in groups for path in group])
 
 
 @torch.no_grad()
