@@ -102,6 +102,10 @@ class TestLayout:
             "ses-1_task-faces_run-02", "ses-1_task-rest_run-01", "ses-2_task-rest_run-01"
         ]  # fmt: skip
 
+    def test_of_what_was_processed_alone_the_empty_room_is_found(self, copy: Path) -> None:
+        (copy / EMPTY_ROOM).unlink()
+        assert all(file.empty_room is not None for file in find_recordings(copy, "sss"))
+
     def test_a_damaged_sidecar_is_told(self, copy: Path) -> None:
         (about, *_) = sorted(copy.glob("sub-01/ses-meg/*_meg.json"))
         about.unlink()

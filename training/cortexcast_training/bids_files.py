@@ -6,6 +6,7 @@ Format: the Brain Imaging Data Structure, MEG (Niso Galan et al., *Scientific Da
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,20 +132,19 @@ def _empty_room(path: Any, dataset: Path) -> Path | None:
     about = recorded.find_matching_sidecar(suffix="meg", extension=".json", on_error="ignore")
     if about is None:
         return None
+    # Not by MNE-BIDS, which wants the empty room as recorded to be there where only what was made of it was fetched.
     try:
-        found = recorded.find_empty_room(use_sidecar_only=True, verbose="error")
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
+        named = json.loads(Path(about).read_text(encoding="utf-8")).get("AssociatedEmptyRoom")
+    except (OSError, ValueError, AttributeError) as error:
         raise RecordingError(f"{about} does not say which empty room belongs to it ({error}): correct it") from None
-    if found is None:
+    named = named[0] if isinstance(named, list) and named else named
+    if not isinstance(named, str):
         return None
+    room = dataset / named.removeprefix("bids::")
     if path.processing:
-        alike = sorted(
-            Path(path.root).rglob(f"{found.basename.removesuffix('_meg.fif')}_proc-{path.processing}_meg.fif")
-        )
-        return alike[0] if alike else None
-    return Path(found.fpath) if found.fpath.is_file() else None
+        processed = f"{room.name.removesuffix('_meg.fif')}_proc-{path.processing}_meg.fif"
+        return next(iter(sorted(Path(path.root).rglob(processed))), None)
+    return room if room.is_file() else None
 
 
 def _bids_path(path: Path) -> Any:
