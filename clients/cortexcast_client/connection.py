@@ -281,4 +281,4 @@ def _backoff() -> Iterator[float]:
     delay_s = 0.1
     while True:
         yield delay_s
-        delay_s = min(2 * delay_s, 2.0)
+        delay_s = min(2 * delay_s, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -82,13 +83,14 @@ def find(
     """
     lookout = _lookout(query.predicate)
     deadline = time.monotonic() + wait_s
-    forgotten = time.monotonic() + min(wait_s, _FORGET_S)
+    several_since = math.inf
     while go_on():
         matches = [info for info in lookout.streams() if query.matches(info) and info.uid() not in but_not]
         looked = lookout.looked_s() >= _LOOK_S
         if looked and len(matches) == 1:
             return matches[0]
-        if looked and matches and time.monotonic() >= forgotten:
+        several_since = min(several_since, time.monotonic()) if len(matches) > 1 else math.inf
+        if looked and time.monotonic() - several_since >= min(wait_s, _FORGET_S):
             listing = "; ".join(describe(info) for info in matches)
             raise SignalError(f"{len(matches)} streams match {query}: {listing}. {_CHOOSE}")
         if looked and not matches and time.monotonic() >= deadline:

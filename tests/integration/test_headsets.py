@@ -20,6 +20,9 @@ from cortexcast_server.lsl_source import LslSource
 from cortexcast_server.lsl_streams import Query, find
 
 
+ANNOUNCED_S = 30.0
+
+
 def until(connection: Connection, done: Callable[[Frame | Status], bool]) -> list[Frame]:
     """The frames up to the first event for which ``done``."""
     frames: list[Frame] = []
@@ -104,10 +107,13 @@ def test_several_headsets_are_sessions_of_one_daemon(small: Path) -> None:
 
 def wait_for_announced(daemon: Daemon, name: str, but_not: frozenset[str] = frozenset()) -> frozenset[str]:
     """The uids under which a daemon sees a stream, once there is one that it did not see before."""
-    while True:
+    deadline = time.monotonic() + ANNOUNCED_S
+    while time.monotonic() < deadline:
         streams = daemon.http("GET", "/api/v1/streams")[1]
         if uids := frozenset(stream["uid"] for stream in streams if stream["name"] == name) - but_not:
             return uids
+        time.sleep(0.05)
+    pytest.fail(f"no stream {name!r} was announced within {ANNOUNCED_S:g} s")
 
 
 def test_a_headset_that_was_restarted_is_not_confused_with_what_is_still_announced_of_it(small: Path) -> None:
@@ -144,6 +150,7 @@ def test_a_headset_that_died_is_an_error_of_the_stream(small: Path, tmp_path: Pa
             sender.kill()
         status, body = daemon.http("POST", "/api/v1/sessions", {"name": "dead_raw", "wait_s": 0})
         assert (status, body["error"]["code"]) == (422, "unusable_stream")
+        assert "does not answer" in body["error"]["message"]
 
 
 def test_each_sample_number_comes_through_once_however_it_is_pushed() -> None:

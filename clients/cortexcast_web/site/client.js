@@ -89,13 +89,13 @@ import { decode, SUBPROTOCOL, WireError } from "./wire.js";
 const ACK_S = 0.1;
 
 /** Of a session that runs a daemon tells the status every second: after so long without a word the connection is dead. */
-const SILENCE_MS = 10_000;
+const SILENCE_MS = 5_000;
 const WATCH_MS = 1_000;
 
 const FIRST_WAIT_MS = 250;
 
 /** With what chance adds, much less than what a daemon keeps for who was away: 10 s, unless it is told otherwise. */
-const LONGEST_WAIT_MS = 2_000;
+const LONGEST_WAIT_MS = 1_000;
 
 export class Client {
   /** @type {Product[]} what the daemon offers now */
