@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 from training.test_prepare import SETTINGS, make_recording
 
-from cortexcast_training.datasets import benchmark_subjects, prepare_all, training_subjects, validation_subjects
+from cortexcast_training.datasets import (
+    Simulated,
+    benchmark_subjects,
+    prepare_all,
+    training_subjects,
+    validation_subjects,
+)
 from cortexcast_training.recipe import SimulatedData
 from cortexcast_training.recording import Recording, RecordingError
 from cortexcast_training.windows import read_all
@@ -21,22 +27,18 @@ DATA = SimulatedData(train=300, validation=20)
 
 
 @dataclass(frozen=True)
-class Made:
-    """A recording out of nothing."""
+class Made(Simulated):
+    """A subject out of nothing, in no time."""
 
-    number: int
+    data: SimulatedData = DATA
     fate: str = "good"
-
-    @property
-    def name(self) -> str:
-        return f"sub-{self.number:02d}_run-01"
 
     def recording(self) -> Recording:
         if self.fate == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fate == "short":
             return make_recording(0.5)
-        return make_recording(2.0, seed=self.number, subject=f"sub-{self.number:02d}")
+        return make_recording(2.0, seed=self.number, subject=self.subject)
 
 
 def test_no_subject_is_in_two_groups() -> None:
@@ -58,7 +60,7 @@ def test_what_is_there_is_not_prepared_again(tmp_path: Path) -> None:
     (first,) = read_all(tmp_path / "a")
     assert first.subject == "sub-01"
     assert np.isfinite(first.meg).all()
-    prepare_all({tmp_path / "a": [Made(1, "killed")], tmp_path / "b": [Made(2, "killed")]}, SETTINGS)
+    prepare_all({tmp_path / "a": [Made(1, fate="killed")], tmp_path / "b": [Made(2, fate="killed")]}, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,6 @@ def test_what_goes_wrong_in_a_process_is_one_line(
     tmp_path: Path, fate: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
-        prepare_all({tmp_path: [Made(1, fate)]}, SETTINGS)
+        prepare_all({tmp_path: [Made(1, fate=fate)]}, SETTINGS)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -25,17 +25,6 @@ _VALIDATION, _BENCHMARK = 1_000_000, 2_000_000
 """Numbers of subjects: what is trained on begins at 1, and these beyond all of that."""
 
 
-class Origin(Protocol):
-    """Where a recording comes from."""
-
-    @property
-    def name(self) -> str:
-        """Of its prepared form: ``<subject>_<run>``."""
-
-    def recording(self) -> Recording:
-        """Read or make it."""
-
-
 @dataclass(frozen=True)
 class Simulated:
     """A simulated subject: the same number and data give the same recording."""
@@ -50,7 +39,7 @@ class Simulated:
 
     @property
     def name(self) -> str:
-        """See ``Origin``."""
+        """Of its prepared form."""
         return f"{self.subject}_{_RUN}"
 
     @property
@@ -58,11 +47,18 @@ class Simulated:
         """Of everything that is this subject's own."""
         return int(stream(self.data.seed, "subject", self.number).integers(2**32))
 
+    @property
+    def head(self) -> Head:
+        """The subject's own; that of the last subject is at hand."""
+        return _drawn(self.data.head, self.seed)
+
     def recording(self) -> Recording:
         """Simulate it."""
-        head = draw_head(self.data.head, self.seed)
-        simulation = simulate(head, draw_sources(self.data.sources), self.data.recording, self.seed)
-        return as_recording(self.subject, head, simulation)
+        simulation = simulate(self.head, draw_sources(self.data.sources), self.data.recording, self.seed)
+        return as_recording(self.subject, self.head, simulation)
+
+
+_drawn = lru_cache(maxsize=1)(draw_head)
 
 
 def training_subjects(data: SimulatedData) -> list[Simulated]:
@@ -107,14 +103,14 @@ def as_recording(name: str, head: Head, simulation: Simulation, *, with_truth: b
 
 
 def prepare_all(
-    origins: Mapping[Path, Sequence[Origin]],
+    subjects: Mapping[Path, Sequence[Simulated]],
     settings: PrepareSettings,
     say: Callable[[int, int], None] = lambda _, __: None,
 ) -> None:
-    """Prepare those recordings that their folders do not hold yet.
+    """Simulate and prepare those subjects that their folders do not hold yet.
 
     Args:
-        origins: by the folder that they belong to.
+        subjects: by the folder that they belong to.
         settings: how.
         say: hears how many are there, of how many.
 
@@ -123,13 +119,13 @@ def prepare_all(
         WindowError: one cannot be written.
         WorkerError: memory does not suffice.
     """
-    wanted = [(origin, settings, folder) for folder, some in origins.items() for origin in some]
-    missing = [(origin, settings, folder) for origin, settings, folder in wanted if not (folder / origin.name).exists()]
+    wanted = [(subject, settings, folder) for folder, some in subjects.items() for subject in some]
+    missing = [each for each in wanted if not (each[2] / each[0].name).exists()]
     n_held = len(wanted) - len(missing)
     say(n_held, len(wanted))
     for n, _ in enumerate(in_parallel(_prepare_one, missing), 1):
         say(n_held + n, len(wanted))
 
 
-def _prepare_one(origin: Origin, settings: PrepareSettings, folder: Path) -> None:
-    write_prepared(folder, prepare(origin.recording(), settings))
+def _prepare_one(subject: Simulated, settings: PrepareSettings, folder: Path) -> None:
+    write_prepared(folder, prepare(subject.recording(), settings))

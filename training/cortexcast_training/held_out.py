@@ -13,7 +13,7 @@ from cortexcast_models.preprocessing import Preprocessor
 from cortexcast_models.simulation.randomness import stream
 from cortexcast_training.baselines import fir_taps
 from cortexcast_training.datasets import Simulated, as_recording
-from cortexcast_training.head import HeadSettings, draw_head
+from cortexcast_training.head import HeadSettings
 from cortexcast_training.oracle import oracle, response
 from cortexcast_training.prepare import PrepareSettings, montage_map, prepare
 from cortexcast_training.recipe import SimulatedData
@@ -87,7 +87,7 @@ def simulated_held_out(subject: Simulated, settings: PrepareSettings, lookahead:
         lookahead: hops that the model, and so the oracle, may read after the one that is estimated.
     """
     data = subject.data
-    head, sources = draw_head(data.head, subject.seed), draw_sources(data.sources)
+    head, sources = subject.head, draw_sources(data.sources)
     simulation = simulate(head, sources, data.recording, subject.seed)
     recording = as_recording(subject.subject, head, simulation)
     prepared = prepare(recording, settings)
@@ -126,7 +126,7 @@ def own_recording(subject: Simulated, duration_s: float, settings: PrepareSettin
         settings: the model's.
     """
     data = subject.data
-    head, sources = draw_head(data.head, subject.seed), draw_sources(data.sources)
+    head, sources = subject.head, draw_sources(data.sources)
     n = math.ceil(duration_s / _RUN_S)
     lasting = data.recording.model_copy(update={"duration_s": duration_s / n})
 

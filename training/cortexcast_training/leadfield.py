@@ -17,6 +17,7 @@ import numpy as np
 from mne.transforms import Transform, apply_trans, get_ras_to_neuromag_trans
 from nilearn import datasets, surface
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
@@ -135,17 +136,15 @@ def lead_fields(head: HeadModel | None = None) -> LeadFields:
     head = head or template()
     dipoles = head.cortex.positions, head.cortex.normals, head_to_mri(head)
     # The systems are small: threads would but wait for each other.
-    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        _write_shells(Path(folder), head.shells)
-        eeg = _forward(cap(head), *dipoles, _conductor(folder, head.conductivity, head.ico))
+    with threadpool_limits(1):
+        eeg = _forward(cap(head), *dipoles, _conductor(head.shells, head.conductivity, head.ico))
     return LeadFields(head.cortex, eeg - eeg.mean(axis=0), meg_fields(head, brain_conductor(head)))
 
 
 def brain_conductor(head: HeadModel) -> Any:
     """What matters for MEG: the inner skull alone, as MNE's conductor model. A head keeps it wherever the helmet is."""
-    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        _write_shells(Path(folder), head.shells)
-        return _conductor(folder, head.conductivity[:1], head.ico)
+    with threadpool_limits(1):
+        return _conductor(head.shells, head.conductivity[:1], head.ico)
 
 
 def meg_fields(head: HeadModel, conductor: Any) -> Floats:
@@ -302,17 +301,32 @@ def shell_faces() -> Ints:
     return _inner_skull()[1]
 
 
-def _write_shells(subjects_dir: Path, shells: dict[str, Floats]) -> None:
-    """Lay the shells where ``mne.make_bem_model`` looks for a subject's, so that it checks and decimates them."""
+def _conductor(shells: dict[str, Floats], conductivity: tuple[float, ...], ico: int) -> Any:
+    kept, faces = _decimated(ico)
+    # MNE reads a subject's shells from files, and checks them.
+    with tempfile.TemporaryDirectory() as folder:
+        _write_shells(Path(folder), {name: positions[kept] for name, positions in shells.items()}, faces)
+        model = mne.make_bem_model("fsaverage", None, conductivity, folder, verbose="error")
+    return mne.make_bem_solution(model, verbose="error")
+
+
+@cache
+def _decimated(ico: int) -> tuple[Ints, Ints]:
+    """Those vertices of every shell that its coarser mesh of this grade has, and its triangles."""
+    fine = _inner_skull()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        _write_shells(Path(folder), {"inner_skull": fine}, shell_faces())
+        (coarse,) = mne.make_bem_model("fsaverage", ico, CONDUCTIVITY[:1], folder, verbose="error")
+    _, kept = cKDTree(fine).query(coarse["rr"])
+    return np.asarray(kept, np.int64), np.asarray(coarse["tris"], np.int64)
+
+
+def _write_shells(subjects_dir: Path, shells: dict[str, Floats], faces: Ints) -> None:
+    """Lay the shells where MNE looks for a subject's."""
     folder = subjects_dir / "fsaverage" / "bem"
     folder.mkdir(parents=True)
     for name, positions in shells.items():
-        mne.write_surface(folder / f"{name}.surf", positions * 1e3, shell_faces())
-
-
-def _conductor(subjects_dir: str, conductivity: tuple[float, ...], ico: int) -> Any:
-    model = mne.make_bem_model("fsaverage", ico, conductivity, subjects_dir, verbose="error")
-    return mne.make_bem_solution(model, verbose="error")
+        mne.write_surface(folder / f"{name}.surf", positions * 1e3, faces)
 
 
 def _forward(info: Any, positions: Floats, directions: Floats, head_to_mri: Any, conductor: Any) -> Floats:
