@@ -6,7 +6,7 @@ with. So the net learns what to make of seconds and of minutes, and of few elect
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -65,10 +65,10 @@ def recording_sums(adaptation: Adaptation, recording: Prepared, eeg_unit: float,
         eeg_unit: of the net, in V.
         worn: ``(n_headsets, n_electrodes, n_electrodes)``, what the canonical montage shows under each headset.
     """
-    parts = []
-    for first in range(0, len(recording.good), _MARK_HOPS):
-        summed, tokens = _summed(recording, eeg_unit, worn, slice(first, first + _MARK_HOPS))
-        parts.append(torch.cat([adaptation.features(summed, tokens), tokens[:, None]], dim=1))
+    parts = [
+        torch.cat([adaptation.features(summed, tokens), tokens[:, None]], dim=1)
+        for summed, tokens in _by_second(recording, eeg_unit, worn)
+    ]
     return torch.stack(parts, dim=1)
 
 
@@ -112,9 +112,11 @@ def whole_context(adaptation: Adaptation, recordings: Sequence[Prepared], eeg_un
 
 def mean_covariance(recording: Prepared, eeg_unit: float) -> Singles:
     """Over a recording, ``(n_electrodes, n_electrodes)``, its trace one."""
-    worn = torch.eye(recording.eeg.shape[1])[None]
-    summed, tokens = _summed(recording, eeg_unit, worn, slice(None))
-    return np.asarray((summed / tokens[:, None, None].clamp_min(1.0)).numpy()[0], np.float32)
+    total, n_tokens = np.zeros((recording.eeg.shape[1],) * 2), 0.0
+    for summed, tokens in _by_second(recording, eeg_unit, torch.eye(recording.eeg.shape[1])[None]):
+        total += summed[0].numpy()
+        n_tokens += float(tokens)
+    return np.asarray(total / max(n_tokens, 1.0), np.float32)
 
 
 def covariance_directions(covariances: Singles, n: int) -> tuple[Singles, Singles]:
@@ -148,13 +150,16 @@ def _noise(n_electrodes: int) -> NDArray[np.float64]:
     return (np.eye(n_electrodes) - 1 / n_electrodes) / (n_electrodes - 1)
 
 
-def _summed(recording: Prepared, eeg_unit: float, worn: Tensor, hops: slice) -> tuple[Tensor, Tensor]:
-    """Of the good hops, the sum of their covariances under each headset, and how many they are."""
+def _by_second(recording: Prepared, eeg_unit: float, worn: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of the good hops of each second, the sum of their covariances under each headset, and how many they are."""
     n = len(recording.good) * recording.hop
-    tokens = recording.eeg[:n].reshape(-1, recording.hop, recording.eeg.shape[1])[hops][recording.good[hops]]
-    scaled = torch.from_numpy(np.ascontiguousarray(tokens)).swapaxes(1, 2) / eeg_unit
-    summed = torch.stack([covariances(matrix @ scaled).sum(dim=0) for matrix in worn])
-    return summed, torch.full((len(worn),), float(len(scaled)))
+    whole = recording.eeg[:n].reshape(-1, recording.hop, recording.eeg.shape[1])
+    for first in range(0, len(recording.good), _MARK_HOPS):
+        hops = slice(first, first + _MARK_HOPS)
+        tokens = whole[hops][recording.good[hops]]
+        scaled = torch.from_numpy(np.ascontiguousarray(tokens)).swapaxes(1, 2) / eeg_unit
+        summed = torch.stack([covariances(matrix @ scaled).sum(dim=0) for matrix in worn])
+        yield summed, torch.full((len(worn),), float(len(scaled)))
 
 
 def _context(sums: Tensor) -> Context:

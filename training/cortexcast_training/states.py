@@ -50,6 +50,9 @@ _DWELL_HOPS = 10.0
 
 _NEGLIGIBLE = 1e-3
 
+_ROWS = 20_000
+"""Samples of all channels that are in memory at once, however long a recording is."""
+
 
 @dataclass(frozen=True)
 class States:
@@ -144,8 +147,13 @@ def _maximised(states: States, stretches: Sequence[Singles], hop: int) -> Floats
 
 
 def _features(see: Singles, recording: Prepared, samples: slice, units: Units) -> Singles:
-    both = np.concatenate([recording.eeg[samples] / units.eeg, recording.meg[samples] / units.meg], axis=1)
-    return np.asarray(both.astype(np.float32) @ see.T, np.float32)
+    """The white components of these samples, ``(n, n_features)``."""
+    features = np.empty((samples.stop - samples.start, len(see)), np.float32)
+    for first in range(samples.start, samples.stop, _ROWS):
+        some = slice(first, min(first + _ROWS, samples.stop))
+        both = np.concatenate([recording.eeg[some] / units.eeg, recording.meg[some] / units.meg], axis=1)
+        features[first - samples.start : some.stop - samples.start] = both.astype(np.float32) @ see.T
+    return features
 
 
 def _states(see: Singles, covariances: Floats) -> States:
