@@ -22,12 +22,13 @@ from cortexcast_training.baselines import population
 from cortexcast_training.benchmark import BenchmarkSettings, Candidate, recorded_benchmark
 from cortexcast_training.bundle_card import CARDS, RESULTS
 from cortexcast_training.evaluate import MODEL
+from cortexcast_training.evaluate_meg import check_unseen
 from cortexcast_training.fit import LOG
 from cortexcast_training.held_out import BAYES, NO_SHIFT, SMALL_HEADS
 from cortexcast_training.novelty import Novelty
 from cortexcast_training.prepare import prepare
 from cortexcast_training.recipe import Recipe, SimulatedData
-from cortexcast_training.results import Effort, read_results
+from cortexcast_training.results import Effort, ResultsError, read_results
 from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.toml_file import read_toml
 from cortexcast_training.train_meg import BUNDLE, TRAIN, VALIDATION, WINDOWS, about, claim
@@ -190,6 +191,13 @@ def test_a_learning_curve_of_runs_that_are_alike_is_refused(
     said = capsys.readouterr().err
     assert "a learning curve takes runs that differ in one of them" in said
     assert said.count("\n") == 1
+
+
+def test_a_run_that_knows_whom_it_would_be_judged_on_is_refused(run: Path, on_more_heads: Path) -> None:
+    check_unseen({"sub-01", "sub-07"}, [])
+    check_unseen({"sub-07"}, [run, on_more_heads])
+    with pytest.raises(ResultsError, match=r"more was trained or validated with sub-02, whom the recipe holds out"):
+        check_unseen({"sub-02", "sub-07"}, [run, on_more_heads])
 
 
 @pytest.mark.parametrize("argument", ["--subjects", "--duration", "--calibration"])

@@ -61,6 +61,18 @@ def test_one_subject_has_no_interval_and_equal_ones_have_none_to_spare() -> None
     assert metrics.over_subjects([0.3, 0.3, 0.3]).ci95 == (0.3, 0.3)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_of_few_subjects_too_nearly_all_intervals_hold_the_mean(n: int) -> None:
+    drawn = np.random.default_rng(n).standard_normal((400, n))
+    intervals = [metrics.over_subjects(values.tolist()).ci95 for values in drawn]
+    held = np.mean([interval is not None and interval[0] < 0 < interval[1] for interval in intervals])
+    assert held == pytest.approx(0.95, abs=0.03)
+
+
+def test_a_metric_is_the_mean_of_those_that_have_it() -> None:
+    assert metrics.means([{"a": 1.0, "b": 2.0}, {"a": 3.0}]) == {"a": 2.0, "b": 2.0}
+
+
 def test_the_gap_of_paired_subjects_is_surer_than_its_ends() -> None:
     """Subjects differ in how much can be explained; the share that is closed is the same for all."""
     baseline = RNG.uniform(0.1, 0.4, 12)
@@ -135,6 +147,17 @@ class TestAcrossHalves:
         noise = np.random.default_rng(3).standard_normal((40, 30, 10))
         _, labels = self.trials(0.0, 1)
         assert abs(metrics.across_halves(noise, noise, labels)) < 0.15
+
+    @pytest.mark.parametrize("noise", [0.0, 1.0, 3.0])
+    def test_the_ceiling_is_what_an_estimate_without_error_reaches(self, noise: float) -> None:
+        (response, labels), (recorded, _) = self.trials(0.0, 1), self.trials(noise, 2)
+        reached = metrics.across_halves(response, recorded, labels)
+        assert metrics.responses_ceiling(recorded, labels) == pytest.approx(reached, abs=0.05)
+
+    def test_where_there_is_no_response_the_ceiling_is_nothing(self) -> None:
+        response, labels = self.trials(0.0, 1)
+        opposite = np.where(np.arange(len(labels)) % 4 < 2, 1, -1)[:, np.newaxis, np.newaxis] * response
+        assert metrics.responses_ceiling(opposite, labels) == 0
 
     def test_one_trial_is_no_half(self) -> None:
         trials, _ = self.trials(0.0, 1)

@@ -152,9 +152,10 @@ def recorded_benchmark(
         BundleError: a bundle cannot be run, or this machine computes it wrongly.
     """
     field_of, streaming = _before(candidate, population, settings.electrodes, others, say)
-    tasks = [(recording, field_of) for recording in recordings]
-    judged = list(_told(in_parallel(_judge_recorded, tasks), len(tasks), say))
-    return summarise(_by_subject(judged), candidate.model.manifest, streaming, command, *_efforts(candidate, others))
+    tasks = [(number, recording, field_of) for number, recording in enumerate(recordings)]
+    done = sorted(_told(in_parallel(_judge_recorded, tasks), len(tasks), say), key=lambda each: each[0])
+    judged = _by_subject([each for _, each in done])
+    return summarise(judged, candidate.model.manifest, streaming, command, *_efforts(candidate, others))
 
 
 def _before(
@@ -209,8 +210,8 @@ def _judge_simulated(
     return _Outcome(shift, subject.number, shifted, judged, tried)
 
 
-def _judge_recorded(recording: Path, field_of: Contestants) -> Judged:
-    return judge(held_out(read_prepared(recording)), field_of)
+def _judge_recorded(number: int, recording: Path, field_of: Contestants) -> tuple[int, Judged]:
+    return number, judge(held_out(read_prepared(recording)), field_of)
 
 
 def _by_subject(judged: Sequence[Judged]) -> list[Judged]:

@@ -17,7 +17,7 @@ FILES = frozenset({CARD, *PLOTS})
 
 _EXPLAINED = {
     "zero": "no estimate",
-    EVOKED: "the mean response of the other subjects at each picture; sees no EEG: more than nothing is leakage",
+    EVOKED: "the mean response of the other subjects at each picture: what timing alone explains, without EEG",
     "minimum norm": "lead fields of a template head; nothing was fitted",
     "ridge": "of the training subjects, one sample",
     "reduced-rank ridge": "likewise, ± 100 ms, of the rank that serves other subjects best",
@@ -62,7 +62,7 @@ def _markdown(results: Results, shown: Collection[str]) -> str:
         f"{_MEANING} {_TRAINED_ON[results.trained_on]}",
         f"{n} held-out {results.data} subjects ({', '.join(results.subjects)}), {results.judged_s:.0f} s in all, "
         f"{results.judged_s * results.rate_hz:.0f} samples of each of 306 sensors. In brackets: 95 % confidence "
-        f"intervals over subjects (bootstrap). Made by `{results.command}`; the sha256 of the model's graph begins "
+        f"intervals over subjects. Made by `{results.command}`; the sha256 of the model's graph begins "
         f"with `{results.graph_sha256[:16]}`.",
         "## Explained variance\n\n" + _methods(results),
     ]
@@ -160,7 +160,7 @@ def _details(results: Results) -> str:
         "r of the field at M100": "topography M100",
         "r of the field at M170": "topography M170",
         "r of mean responses to those recorded in other trials": "responses",
-        "the same of the MEG as recorded: its noise ceiling": "responses recorded",
+        "the noise ceiling: the same of an estimate without error": "responses ceiling",
         "power of the empty room in proportion: not to be explained": "noise",
     }
     rows = [

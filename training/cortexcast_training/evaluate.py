@@ -113,13 +113,15 @@ def judge(held: HeldOut, field_of: Contestants) -> Judged:
     """Run every method on a subject and compare."""
     view = _View(held)
     test = held.test
-    estimates = {name: method(test) for name, method in field_of.methods.items()}
-    estimates |= {name: method(test) for name, method in own(held.own, field_of.population.units).items()}
-    estimates |= held.bounds
-    estimates[MODEL] = field_of.model(test)
+    methods = {**field_of.methods, **own(held.own, field_of.population.units)}
+    # An estimate of an hour takes a gigabyte: one at a time.
+    scores = {name: view.score(method(test)) for name, method in methods.items()}
+    scores |= {name: view.score(estimates) for name, estimates in held.bounds.items()}
+    model = field_of.model(test)
+    scores[MODEL] = view.score(model)
     if test.duration_s >= 2 * _LEAST_SHIFT_S:
-        estimates[NULL] = field_of.model(replace(test, eeg=np.roll(test.eeg, len(test.eeg) // 2, axis=0)))
-    model = estimates[MODEL]
+        elsewhere = replace(test, eeg=np.roll(test.eeg, len(test.eeg) // 2, axis=0))
+        scores[NULL] = view.score(field_of.model(elsewhere))
     headsets = {}
     for n, (matrix, baseline) in field_of.worn.items():
         worn = replace(test, eeg=np.asarray(test.eeg @ matrix.T, np.float32))
@@ -129,7 +131,7 @@ def judge(held: HeldOut, field_of: Contestants) -> Judged:
         simulated=test.simulated,
         truth_known=test.true_meg is not None,
         seconds=float(held.judged.sum() / test.rate_hz),
-        scores={name: view.score(each) for name, each in estimates.items()},
+        scores=scores,
         headsets=headsets,
         others={name: view.explained(other(test).meg) for name, other in field_of.others.items()},
         calibration=view.calibration(model),
@@ -161,9 +163,9 @@ def joined(runs: Sequence[Judged]) -> Judged:
     return replace(
         first,
         seconds=sum(run.seconds for run in runs),
-        scores={name: _mean([run.scores[name] for run in runs]) for name in names},
+        scores={name: metrics.means([run.scores[name] for run in runs]) for name in names},
         headsets={n: _mean_of_pairs([run.headsets[n] for run in runs]) for n in first.headsets},
-        others=_mean([run.others for run in runs]),
+        others=metrics.means([run.others for run in runs]),
         calibration={level: _mean_of_pairs([run.calibration[level] for run in runs]) for level in first.calibration},
         trials={source: np.concatenate([run.trials[source] for run in runs]) for source in first.trials},
         faces=np.concatenate([run.faces for run in runs]),
@@ -185,11 +187,6 @@ def mean_topographies(topographies: Sequence[Topography]) -> list[Topography]:
             )
             means.append(Topography(name=name, true=true, estimated=estimated))
     return means
-
-
-def _mean(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of what all runs have."""
-    return {key: float(np.mean([run[key] for run in runs])) for key in runs[0] if all(key in run for run in runs)}
 
 
 def _mean_of_pairs(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -289,7 +286,7 @@ class _View:
         scores |= {f"explained {band}": share for band, share in bands.items()}
         if len(self.onsets):
             scores |= self._of_trials(estimates.meg)
-        if self.held.test.noise is not None:
+        if self.held.test.noise is not None and self.held.test.true_meg is None:
             scores["noise"] = float(np.mean(self.held.test.noise.diagonal() / self.scale**2))
         if estimates.std is not None:
             recorded, true = self._covered(estimates, 0.9)
@@ -374,7 +371,7 @@ class _View:
         )
         halves = {
             "responses": metrics.across_halves(estimated, recorded, self.labels),
-            "responses recorded": metrics.across_halves(recorded, recorded, self.labels),
+            "responses ceiling": metrics.responses_ceiling(recorded, self.labels),
         }
         scores |= {name: r for name, r in halves.items() if np.isfinite(r)}
         scores["explained without trial mean"] = metrics.explained_variance(*(x[self.held.judged] for x in without))

@@ -28,6 +28,7 @@ from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.summary import headline
 from cortexcast_training.train_meg import BUNDLE, WINDOWS, claim, training_data
 from cortexcast_training.trained import Trained, load_trained
+from cortexcast_training.windows import read_prepared
 
 
 def evaluate(
@@ -48,7 +49,7 @@ def evaluate(
 
     Raises:
         BundleError, CheckpointError, WindowError, DataError: the run is not complete, or not of this recipe.
-        ResultsError: one of the other runs differs in more than one respect.
+        ResultsError: one of the other runs differs in more than one respect, or knows a subject that is held out.
         CalibrationError: there are too few seconds to calibrate to.
         RecordingError: the recipe holds no subjects out, or a recording cannot be used.
     """
@@ -76,6 +77,7 @@ def evaluate(
         _, _, held_out = recorded_subjects(recipe.recordings, recipe.prepare)
         if not held_out:
             raise RecordingError("the recipe holds no subjects out: name some under recordings.held_out")
+        check_unseen({read_prepared(each).subject for each in held_out}, also)
         results = recorded_benchmark(candidate, linear, held_out, settings, command, others, say)
     write_results(folder / RESULTS, results)
     files = card(results)
@@ -108,6 +110,21 @@ def _windows_per_s(log: Path) -> float | None:
     if not log.exists():
         return None
     return float(json.loads(log.read_text(encoding="utf-8").splitlines()[-1])["windows_per_s"])
+
+
+def check_unseen(subjects: set[str], also: Sequence[Path]) -> None:
+    """None of the other runs may know whom it is judged on; that the run itself does not, its recipe says.
+
+    Raises:
+        ResultsError: one does.
+    """
+    for path in also:
+        trained = load_trained(path)
+        if known := sorted(subjects & {*trained.train_subjects, *trained.validation_subjects}):
+            raise ResultsError(
+                f"{path} was trained or validated with {', '.join(known)}, whom the recipe holds out: give runs that "
+                "hold out the same subjects"
+            )
 
 
 def _check_alike(effort: Effort, others: Mapping[str, Effort]) -> None:

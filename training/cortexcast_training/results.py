@@ -21,8 +21,8 @@ class MethodResult(Strict):
     Metrics are named ``explained`` (variance, each type of sensors in units of its own RMS), ``explained mag`` and
     ``grad``, ``r mag`` and ``grad`` (median over sensors), ``explained <band>``, ``explained without trial mean``,
     ``topography M100`` and ``M170`` (r over magnetometers), ``responses`` (r of mean responses, odd trials of the
-    estimate against even ones of the recording) and ``responses recorded`` (of the recording itself), ``noise`` (power
-    of the empty room in units of the recording's), ``coverage`` and ``coverage recorded`` (of the true and the recorded
+    estimate against even ones of the recording) and ``responses ceiling`` (of the true responses), ``noise`` (power of
+    the empty room in units of the recording's), ``coverage`` and ``coverage recorded`` (of the true and the recorded
     MEG by 90 % intervals) and ``novel`` (share of hops).
     """
 

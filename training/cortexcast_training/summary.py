@@ -11,7 +11,7 @@ from cortexcast_models.manifest import Manifest, Metric
 from cortexcast_training import metrics
 from cortexcast_training.evaluate import BASELINE, EVOKED, MODEL, Judged, Shifted, mean_topographies
 from cortexcast_training.held_out import BAYES, NO_SHIFT
-from cortexcast_training.metrics import Interval, over_subjects
+from cortexcast_training.metrics import Interval, gathered, over_subjects
 from cortexcast_training.results import Effort, Headset, Learning, Level, MethodResult, Results, Shift, Streaming
 
 HEADLINE = {
@@ -49,8 +49,8 @@ def summarise(
     if BAYES in methods:
         ends = [list(methods[name].explained.values()) for name in (BASELINE, BAYES)]
         for name, result in methods.items():
-            closed = metrics.gap_over_subjects(list(result.explained.values()), *ends)
             if len(result.explained) == len(judged):
+                closed = metrics.gap_over_subjects(list(result.explained.values()), *ends)
                 methods[name] = result.model_copy(update={"gap_closed": closed})
     return Results.model_validate(
         {
@@ -155,15 +155,15 @@ def _curve(
 
 def _method(judged: Sequence[Judged], name: str) -> MethodResult:
     having = [each for each in judged if name in each.scores]
-    names = [metric for metric in having[0].scores[name] if all(metric in each.scores[name] for each in having)]
+    values = gathered([each.scores[name] for each in having])
     return MethodResult(
-        metrics={metric: over_subjects([each.scores[name][metric] for each in having]) for metric in names},
+        metrics={metric: over_subjects(some) for metric, some in values.items()},
         explained={each.subject: each.scores[name]["explained"] for each in having},
     )
 
 
 def _mean_evoked(judged: Sequence[Judged]) -> dict[str, float]:
-    """What the mean recorded response of the other subjects explains, which sees no EEG: more is leakage."""
+    """What the mean recorded response of the other subjects explains, which sees no EEG."""
     explained = {}
     for each in judged:
         others = [other.evoked for other in judged if other is not each]

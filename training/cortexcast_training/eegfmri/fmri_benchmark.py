@@ -14,7 +14,6 @@ from cortexcast_models.manifest import Manifest, Strict
 from cortexcast_training.eegfmri.fmri_judge import (
     Estimate,
     Scores,
-    gathered,
     known_mean,
     label_accuracy,
     mean_scores,
@@ -38,7 +37,7 @@ from cortexcast_training.eegfmri.labels import LabelProbabilities
 from cortexcast_training.eegfmri.moments import seen_before
 from cortexcast_training.eegfmri.runs import Run
 from cortexcast_training.eegfmri.trained_vae import TrainedVae
-from cortexcast_training.metrics import Interval, over_subjects, statistic_over_subjects
+from cortexcast_training.metrics import Interval, gathered, over_subjects, statistic_over_subjects
 from cortexcast_training.results import Streaming
 
 Floats = NDArray[np.float64]

@@ -78,7 +78,7 @@ def _markdown(results: FmriResults, shown: Collection[str]) -> str:
         f"The model estimates {_WHAT[results.product]}, from EEG alone, and holds no more information than the EEG.",
         f"{n} held-out {results.data} subjects ({', '.join(results.subjects)}) who watched {unseen} "
         f"({', '.join(results.films)}): {results.n_volumes} volumes in all, one every {results.tr_s:g} s. In brackets: "
-        f"95 % confidence intervals over subjects (bootstrap). Made by `{results.command}`; the sha256 of the model's "
+        f"95 % confidence intervals over subjects. Made by `{results.command}`; the sha256 of the model's "
         f"graph begins with `{results.graph_sha256[:16]}`.",
         "## Against everything else\n\n" + _methods(results),
         *figure(shown, "methods.png", f"r of every method, {results.data}"),

@@ -18,7 +18,7 @@ from cortexcast_training.eegfmri.fmri_metrics import (
     two_against_two,
     two_way_identification,
 )
-from cortexcast_training.metrics import LEVELS, correlation_of_sensors, coverage
+from cortexcast_training.metrics import LEVELS, correlation_of_sensors, coverage, means
 
 Floats = NDArray[np.float64]
 
@@ -109,12 +109,6 @@ def over_runs(scores: Sequence[Mapping[str, Scores]]) -> dict[str, Scores]:
     return {name: mean_scores([each[name] for each in scores]) for name in scores[0]}
 
 
-def gathered(records: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """The values of each name, of those records that have it."""
-    names = dict.fromkeys(name for record in records for name in record)
-    return {name: [record[name] for record in records if name in record] for name in names}
-
-
 def known_mean(values: Sequence[Floats]) -> Floats:
     """The mean of arrays, of those values that are known; NaN where none is."""
     stacked = np.array(values)
@@ -140,7 +134,7 @@ def _score(recorded: Floats, estimate: Estimate, known: NDArray[np.bool_]) -> Sc
 def mean_scores(scores: Sequence[Scores]) -> Scores:
     """The mean of scores of the same method."""
     return Scores(
-        {name: float(np.mean(values)) for name, values in gathered([each.metrics for each in scores]).items()},
+        means([each.metrics for each in scores]),
         known_mean([each.r for each in scores]),
         known_mean([each.r2 for each in scores]),
         {level: float(np.mean([each.coverage[level] for each in scores])) for level in scores[0].coverage},
