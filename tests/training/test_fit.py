@@ -112,6 +112,15 @@ class TestLearning:
         assert identical(net, untrained(nothing_to_learn()[0], net_shape())[0])
 
 
+    def test_with_reduced_precision_it_learns_nearly_the_same(self, tmp_path: Path) -> None:
+        curves = []
+        for precision in ("float32", "bfloat16"):
+            run(tmp_path / precision, QUICK.model_copy(update={"precision": precision}))
+            curves.append([[entry["explained"], entry["validation"]] for entry in log(tmp_path / precision)])
+        assert curves[0] != curves[1]
+        np.testing.assert_allclose(curves[0], curves[1], rtol=0, atol=0.02)
+
+
 class TestResuming:
     @pytest.mark.parametrize("step", [4, 7])
     def test_a_run_that_was_interrupted_ends_as_one_that_was_not(self, tmp_path: Path, step: int) -> None:

@@ -114,10 +114,21 @@ def fit(
         FitError: the checkpoint is of other settings, or the loss is no number.
         CheckpointError: the checkpoint is damaged, or cannot be written.
     """
-    with processes() as here, threads(settings.threads or max(1, len(os.sched_getaffinity(0)) // here.n)):
-        if settings.batch % here.n:
-            raise FitError(f"a batch of {settings.batch} windows cannot be shared by {here.n} processes")
+    with processes() as here, threads(settings.threads or max(1, len(os.sched_getaffinity(0)) // here.n_here)):
+        check_shared(settings, here)
         return _Run(net, train, held_out, units, montages, settings, folder, here).to_the_end(say)
+
+
+def check_shared(settings: FitSettings, here: Processes) -> None:
+    """Each process must have something to do, and in a step as much as the others.
+
+    Raises:
+        FitError: what is drawn at once cannot be shared.
+    """
+    if settings.batch % here.n:
+        raise FitError(f"fit.batch: {settings.batch} windows cannot be shared by {here.n} processes: give a multiple")
+    if settings.validation_windows < here.n:
+        raise FitError(f"fit.validation_windows: {settings.validation_windows} are fewer than the {here.n} processes")
 
 
 @dataclass(frozen=True)
@@ -272,8 +283,6 @@ class _Run:
         self.net.eval()
         for some in np.array_split(numbers, max(1, len(numbers) // self.settings.batch)):
             eeg, meg, context = self._share(self.held_out, some, np.zeros(len(some), np.int64), rng)
-            if not len(eeg):
-                continue
             with self._autocast():
                 parts, _ = self.net.streamed(eeg, context)
             estimate = self.net.estimate(_single(parts)).meg[:, 0]

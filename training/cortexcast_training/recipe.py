@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -45,7 +45,7 @@ class RecordedFolder(Strict):
 
 
 class RecordedData(RecordedFolder):
-    """Recordings to train on: a folder in the layout of BIDS, or of any files with EEG and MEG."""
+    """Recordings to train on: a folder that `cortexcast data prepare` made."""
 
     validation: tuple[str, ...] = Field(min_length=1)
     """Subjects that are not trained on, to know when to stop."""
@@ -138,27 +138,34 @@ class AnyRecipe(Strict):
             raise ValueError("give either [simulation] or [recordings]")
         return self
 
-    def claim(self, folder: Path, *also: str, recorded: Sequence[str] = ()) -> None:
+    def claim(self, folder: Path, *also: str, recorded: Mapping[str, Sequence[str]] | None = None) -> None:
         """Say in a folder which data lie there: those of this recipe, and what ``also`` decides them.
 
         Args:
             folder: it is made.
             also: names of the recipe's fields.
-            recorded: names of recordings, where there may be more in their folder another day.
+            recorded: what each recording was made of, by its name, where their folder may hold others another day.
 
         Raises:
             DataError: they are of others than the recipe's.
         """
         path = folder / "data.json"
-        fields = self.model_dump(mode="json", include={"simulation", "recordings", *also})
-        data = json.dumps(fields | ({"recorded": list(recorded)} if recorded else {}), indent=1) + "\n"
+        data = self.model_dump(mode="json", include={"simulation", "recordings", *also})
+        if recorded is not None:
+            data["recorded"] = {name: list(made_of) for name, made_of in recorded.items()}
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(data, encoding="utf-8")
-        elif path.read_text(encoding="utf-8") != data:
-            raise DataError(
-                f"{folder} is of other data than the recipe's: give the recipe that made it, or another folder"
-            )
+            path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+            return
+        was = json.loads(path.read_text(encoding="utf-8"))
+        if was == data:
+            return
+        names = {*was.get("recorded", ()), *data.get("recorded", ())}
+        changed = sorted(name for name in names if was.get("recorded", {}).get(name) != data["recorded"].get(name))
+        raise DataError(
+            f"{folder} is of other data than the recipe's: give the recipe that made it, or another folder"
+            + (f" ({', '.join(changed)}: came, went or changed since)" if changed else "")
+        )
 
     def about(
         self, built_by: str, use: str, *, simulated: bool, train_subjects: Sequence[str], held_out: Sequence[str]

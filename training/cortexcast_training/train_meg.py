@@ -16,7 +16,7 @@ from cortexcast_training.adaptation import Adaptation, Context
 from cortexcast_training.analysis import Analysed, analyse, load_analysed, save_analysed, state_covariances, state_maps
 from cortexcast_training.contexts import Contexts, recording_sums, visited_states
 from cortexcast_training.datasets import prepare_all, training_subjects, validation_subjects
-from cortexcast_training.fit import Examples, Fitted, Progress, fit
+from cortexcast_training.fit import Examples, Fitted, Progress, check_shared, fit
 from cortexcast_training.head_modes import draw_shown, head_modes
 from cortexcast_training.head_statistics import head_statistics
 from cortexcast_training.leadfield import CAP, is_magnetometer
@@ -24,14 +24,15 @@ from cortexcast_training.manifest_fields import About
 from cortexcast_training.montages import Montages
 from cortexcast_training.net import Net, NetShape
 from cortexcast_training.novelty import Novelty, Seen
-from cortexcast_training.prepared_dataset import recorded_subjects
+from cortexcast_training.prepared_dataset import PROVENANCE, recorded_subjects
 from cortexcast_training.processes import processes
+from cortexcast_training.provenance import read_provenance
 from cortexcast_training.recipe import Recipe
 from cortexcast_training.scaling import Units
 from cortexcast_training.states import find_states
 from cortexcast_training.trained import Trained, save_trained
 from cortexcast_training.transformer_bundle import Hop
-from cortexcast_training.windows import Prepared, Windows, read_all, read_prepared
+from cortexcast_training.windows import Prepared, Windows, read_all, read_each
 
 WINDOWS = "windows"
 BUNDLE = "bundle"
@@ -62,9 +63,10 @@ def train(recipe: Recipe, folder: Path, listener: Listener) -> tuple[Trained, Fi
     """Train what the recipe says, with all intermediate results in ``folder``; gives the model and how it went.
 
     Raises:
-        DataError, RecordingError, WindowError, FitError, CheckpointError: see there.
+        DataError, RecordingError, WindowError, FitError, CheckpointError, ProcessError: see there.
     """
     with processes() as here:
+        check_shared(recipe.fit, here)
         if here.rank == 0:
             _prepare(recipe, folder, listener)
         here.wait()
@@ -109,7 +111,7 @@ def training_data(recipe: Recipe, folder: Path) -> tuple[list[Prepared], list[Pr
     if recipe.recordings is None:
         return read_all(folder / TRAIN), read_all(folder / VALIDATION)
     train, validation, _ = recorded_subjects(recipe.recordings, recipe.prepare)
-    return [read_prepared(each) for each in train], [read_prepared(each) for each in validation]
+    return read_each(train), read_each(validation)
 
 
 def about(recipe: Recipe, trained: Trained) -> About:
@@ -200,7 +202,14 @@ def _prepare(recipe: Recipe, folder: Path, listener: Listener) -> None:
 def claim(folder: Path, recipe: Recipe) -> None:
     """Say in the folder which data its windows are of; the error is that of ``recipe.claim``."""
     groups = () if recipe.recordings is None else recorded_subjects(recipe.recordings, recipe.prepare)[:2]
-    recipe.claim(folder, "prepare", recorded=[path.name for group in groups for path in group])
+    recorded = {path.name: _made_of(path) for group in groups for path in group}
+    recipe.claim(folder, "prepare", recorded=recorded or None)
+
+
+def _made_of(recording: Path) -> list[str]:
+    """The checksums of the files that a prepared recording was made of."""
+    known = read_provenance(recording / PROVENANCE)
+    return [] if known is None else [each.sha256 for each in known.inputs]
 
 
 @torch.no_grad()
