@@ -22,13 +22,13 @@ demo: $(VENV)/server.stamp $(NIIVUE) ## stream a replayed headset until Ctrl-C; 
 # Tests that compute take all cores; those that stream wait most of the time, so three at once share two cores. Where
 # single files take long begins first.
 COMPUTING := tests/packaging tests/training tests/models
-LONG := tests/web tests/server tests/integration
+LONG := tests/docs tests/web tests/server tests/integration
 STREAMING := $(LONG) $(filter-out $(COMPUTING) $(LONG),$(sort $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
 
 test: check ## run every check and every test
 	@tests/install-chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(COMPUTING)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(STREAMING)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(STREAMING)
 
 check: $(VENV)/dev.stamp $(NIIVUE) ## lint, formatting, types and import rules
 	$(BIN)/ruff check .

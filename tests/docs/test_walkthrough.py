@@ -15,9 +15,11 @@ from s3_server import Bucket, serving
 
 from cortexcast_client.command import main
 from cortexcast_models.bundle import read_bundle
+from cortexcast_training import calibrate_meg
 from cortexcast_training.bids import write_subject
 from cortexcast_training.experiment import ExperimentSettings
 from cortexcast_training.head import HeadSettings, draw_head
+from cortexcast_training.head_modes import draw_shown
 from cortexcast_training.results import read_results
 from cortexcast_training.simulated_dataset import SimulatedDataset
 from cortexcast_training.simulator import SimulationSettings, simulate
@@ -72,6 +74,8 @@ def test_seven_commands_lead_from_the_public_data_set_to_a_served_model(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+    # Of 24, each of which takes seconds.
+    monkeypatch.setattr(calibrate_meg, "draw_shown", lambda _, say: draw_shown(4, say))
     recipe = (ROOT / RECIPE).read_text()
     for whole, part in (('"sub-15", "sub-16"', '"sub-15"'), ('"sub-13", "sub-14"', '"sub-13"')):
         assert whole in recipe
