@@ -160,8 +160,8 @@ class AnyRecipe(Strict):
         was = json.loads(path.read_text(encoding="utf-8"))
         if was == data:
             return
-        names = {*was.get("recorded", ()), *data.get("recorded", ())}
-        changed = sorted(name for name in names if was.get("recorded", {}).get(name) != data["recorded"].get(name))
+        before, now = was.get("recorded", {}), data.get("recorded", {})
+        changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         raise DataError(
             f"{folder} is of other data than the recipe's: give the recipe that made it, or another folder"
             + (f" ({', '.join(changed)}: came, went or changed since)" if changed else "")
