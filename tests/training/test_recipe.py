@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cortexcast_training.recipe import BundleSettings, DataError, RecordedData, Recipe
+from cortexcast_training.recipe import BundleSettings, DataError, Recipe, RecordedData
 
 RECIPE = Recipe(
     recordings=RecordedData(folder="prepared", validation=("sub-02",)),
@@ -38,5 +38,5 @@ def test_recordings_that_are_others_now_are_told(tmp_path: Path, now: dict[str, 
 def test_other_settings_are_told(tmp_path: Path) -> None:
     RECIPE.claim(tmp_path, "prepare", recorded=MADE_OF)
     other = RECIPE.model_copy(update={"prepare": RECIPE.prepare.model_copy(update={"hop": 4})})
-    with pytest.raises(DataError, match="or another folder$"):
+    with pytest.raises(DataError, match=r"or another folder$"):
         other.claim(tmp_path, "prepare", recorded=MADE_OF)
