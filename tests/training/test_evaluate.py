@@ -285,6 +285,17 @@ def test_the_card_has_the_calibration_curve_of_both_kinds_of_subjects(results: R
     assert text.count("| 2 of 2 |") == 2
 
 
+def test_a_metric_that_some_subjects_lack_is_that_of_the_others(judged: Judged) -> None:
+    resting = replace(
+        judged, subject="sub-b", scores={name: {"explained": each["explained"]} for name, each in judged.scores.items()}
+    )
+    found = summarise([judged, resting], MANIFEST, STREAMING, "cortexcast evaluate", EFFORT, OTHERS)
+    of_one = found.methods[MODEL].metrics["topography M170"]
+    assert (of_one.value, of_one.n) == (judged.scores[MODEL]["topography M170"], 1)
+    assert found.methods[MODEL].metrics["explained"].n == 2
+    assert "| r of the field at M170 (n = 1) |" in card(found)[CARD].decode()
+
+
 def test_a_card_of_recorded_data_does_not_speak_of_truth(results: Results) -> None:
     methods = {name: method for name, method in results.methods.items() if name not in {BAYES, OWN_WIENER, STATE_KNOWN}}
     recorded = results.model_copy(update={"data": "recorded", "methods": methods, "learning": ()})

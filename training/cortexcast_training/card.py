@@ -163,11 +163,12 @@ def _details(results: Results) -> str:
         "the noise ceiling: the same of an estimate without error": "responses ceiling",
         "power of the empty room in proportion: not to be explained": "noise",
     }
-    rows = [
-        [what, *(interval(results.methods[name].metrics.get(metric)) for name in names)]
-        for what, metric in metrics.items()
-        if metric in results.methods[MODEL].metrics
-    ]
+    rows = []
+    for what, metric in metrics.items():
+        if ours := results.methods[MODEL].metrics.get(metric):
+            of_some = f" (n = {ours.n})" if ours.n < len(results.subjects) else ""
+            values = [interval(results.methods[name].metrics.get(metric)) for name in names]
+            rows.append([what + of_some, *values])
     return table(["", *names], rows)
 
 
