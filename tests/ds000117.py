@@ -18,10 +18,12 @@ DERIVATIVES = Path("derivatives", "meg_derivatives")
 RATE_HZ = 1100.0
 NOISE_MAG, NOISE_GRAD = 3e-14, 4e-13
 """Of the empty room, standard deviations in T and T/m."""
+SSS_GAIN = 0.5
+"""What stands for SSS: less of all MEG."""
 
 
 def lay_out(simulated: Path, to: Path) -> Path:
-    """What ``cortexcast simulate meg`` wrote, as OpenNeuro has it: raw and, of the same signals, SSS."""
+    """What ``cortexcast simulate meg`` wrote, as OpenNeuro has it: as recorded, and as SSS would leave it."""
     shutil.copytree(simulated, to, ignore=shutil.ignore_patterns("derivatives"))
     for session in sorted(to.glob("sub-*/ses-meg")):
         stem = f"{session.parent.name}_ses-meg_task-facerecognition"
@@ -37,15 +39,17 @@ def lay_out(simulated: Path, to: Path) -> Path:
         scans = [f"meg/{path.name}\t2009-04-09T11:04:14" for path in sorted(session.glob("meg/*_meg.fif"))]
         lines = ["filename\tacq_time", *scans]
         (session / f"{session.parent.name}_ses-meg_scans.tsv").write_text("\n".join(lines) + "\n")
-        sss = to / DERIVATIVES / session.parent.name / "ses-meg" / "meg"
-        sss.mkdir(parents=True)
-        for path in session.glob("meg/*_meg.fif"):
-            shutil.copy(path, sss / path.name.replace("_meg.fif", "_proc-sss_meg.fif"))
     write_empty_room(to / EMPTY_ROOM)
-    sss = to / DERIVATIVES / EMPTY_ROOM
-    sss.parent.mkdir(parents=True)
-    shutil.copy(to / EMPTY_ROOM, sss.with_name(sss.name.replace("_meg.fif", "_proc-sss_meg.fif")))
+    for path in to.glob("sub-*/ses-*/meg/*_meg.fif"):
+        _write_sss(path, to / DERIVATIVES / path.relative_to(to))
     return to
+
+
+def _write_sss(path: Path, to: Path) -> None:
+    raw = mne.io.read_raw_fif(path, preload=True, verbose="error")
+    raw.apply_function(lambda meg: SSS_GAIN * meg, picks="meg", channel_wise=False, verbose="error")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    raw.save(to.with_name(to.name.replace("_meg.fif", "_proc-sss_meg.fif")), fmt="single", verbose="error")
 
 
 def write_empty_room(path: Path, seconds: float = 20.0) -> None:

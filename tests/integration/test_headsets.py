@@ -19,7 +19,6 @@ from cortexcast_client import Connection, Event, Flags, Frame, Marker, Status
 from cortexcast_server.lsl_source import LslSource
 from cortexcast_server.lsl_streams import Query, find
 
-
 ANNOUNCED_S = 30.0
 
 

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from cortexcast_training import bids, cohort
-from cortexcast_training.bids import BRAIN_NAMES, BYTES_PER_SAMPLE, EEG_NAMES, README, write_run, write_subject
+from cortexcast_training.bids import (
+    BRAIN_NAMES,
+    BYTES_PER_SAMPLE,
+    EEG_NAMES,
+    OTHER_NAMES,
+    README,
+    write_run,
+    write_subject,
+)
 from cortexcast_training.bids_files import find_recordings
 from cortexcast_training.cohort import Cohort, write_cohort
 from cortexcast_training.disk_space import SpaceError
@@ -176,7 +184,8 @@ class TestWriting:
         settings = Cohort(subjects=2, runs=2, recording=SimulationSettings(duration_s=2.0))
         write_cohort(settings, tmp_path / "set", lambda _, done, __: steps.append(done))
         found = find_recordings(tmp_path / "set")
-        assert [file.name for file in found] == [f"sub-{s}_run-{r}" for s in ("01", "02") for r in ("01", "02")]
+        names = [RUN.replace("sub-01", subject)[:-1] + run for subject in ("sub-01", "sub-02") for run in "12"]
+        assert [file.name for file in found] == names
         eeg = [read_recording(file.path, min_duration_s=1.0).all_signals().eeg for file in found]
         assert all(not np.array_equal(a, b) for i, a in enumerate(eeg) for b in eeg[:i])
         assert len(set(seeds)) == 2
@@ -249,6 +258,62 @@ class TestOtherFiles:
             recording.all_signals().stacked(), original.all_signals()._replace(true_meg=None).stacked()
         )
 
+    def test_a_cap_of_more_electrodes_than_ds000117_s_keeps_all_of_them(self, path: Path, tmp_path: Path) -> None:
+        def edit(raw: Any) -> Any:
+            raw.rename_channels({"STI101": "EEG075"})
+            return raw.set_channel_types(
+                dict.fromkeys([*OTHER_NAMES.values(), "EEG075"], "eeg"), on_unit_change="ignore"
+            )
+
+        cap = edited(path, tmp_path / "cap_raw.fif", edit)
+        assert read_recording(cap).electrodes == (*EEG_NAMES, "EEG075")
+
+    def test_types_are_those_of_the_table_and_else_of_the_file(self, path: Path, tmp_path: Path) -> None:
+        """Whatever the table calls neither EEG, EOG nor ECG is none of them."""
+        types = {"EEG001": "OTHER", "EEG002": "RESP", "EEG003": "n/a", "EEG004": "", "EEG005": "VEOG", "EEG061": "EEG"}
+        own = Path(shutil.copy(path, tmp_path / "own_raw.fif"))
+        rows = ["name\ttype", *(f"{name}\t{kind}" for name, kind in types.items())]
+        (tmp_path / "own_raw_channels.tsv").write_text("\n".join(rows) + "\n")
+        recording = read_recording(own)
+        assert {*recording.electrodes} == {*BRAIN_NAMES, "EEG061"} - {"EEG001", "EEG002", "EEG005"}
+        assert len(recording.signals(0, 0).artifacts) == 3, "EEG005, EEG062 and EEG063"
+
+    def test_an_eye_channel_that_is_bad_is_not_regressed(self, path: Path, tmp_path: Path) -> None:
+        own = Path(shutil.copy(path, tmp_path / "own_raw.fif"))
+        (tmp_path / "own_raw_channels.tsv").write_text("name\tstatus\nEEG061\tbad\n")
+        artifacts, all_of_them = (
+            read_recording(own).all_signals().artifacts,
+            read_recording(path).all_signals().artifacts,
+        )
+        assert np.array_equal(artifacts, all_of_them[1:])
+
+    @pytest.mark.parametrize(
+        ("suffix", "content", "message"),
+        [
+            ("channels", "name\tunits\nEEG001\tµV\n".encode("latin-1"), r"own_raw_channels\.tsv .*in UTF-8"),
+            ("events", b"onset\ttrigger\n1.0\t5\nn/a\t5\n", r"own_raw_events\.tsv, line 3: the onset is 'n/a'"),
+        ],
+    )
+    def test_a_table_that_cannot_be_read_is_named(
+        self, path: Path, tmp_path: Path, suffix: str, content: bytes, message: str
+    ) -> None:
+        own = edited(path, tmp_path / "own_raw.fif", lambda raw: raw.drop_channels(["STI101"]))
+        (tmp_path / f"own_raw_{suffix}.tsv").write_bytes(content)
+        with pytest.raises(RecordingError, match=message) as error:
+            read_recording(own)
+        assert "\n" not in str(error.value)
+
+    def test_where_the_trigger_channel_is_silent_events_are_those_of_the_table(
+        self, path: Path, tmp_path: Path
+    ) -> None:
+        def silent(raw: Any) -> Any:
+            raw.apply_function(lambda codes: 0 * codes, picks=["STI101"])
+            return raw
+
+        own = edited(path, tmp_path / "own_raw.fif", silent)
+        (tmp_path / "own_raw_events.tsv").write_text("onset\tvalue\n2.0\t5\n3.0\tn/a\nn/a\tpause\n4.0\t13\n")
+        assert read_recording(own).events.tolist() == [[2200, 5], [4400, 13]]
+
     def test_what_is_marked_as_bad_is_told(self, path: Path, tmp_path: Path) -> None:
         def edit(raw: Any) -> Any:
             raw.info["bads"] = ["EEG005", "MEG 0113"]
@@ -302,6 +367,30 @@ class TestOtherFiles:
         broken.write_bytes(content[: int(share * len(content))])
         with pytest.raises(RecordingError, match=r"truncated|damaged"):
             read_recording(broken)
+
+    def test_a_truncated_file_is_refused_though_mne_does_not_warn(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As another thread of the process can make it."""
+        monkeypatch.setattr("mne._fiff.tag.warn", lambda *_: None)
+        content = path.read_bytes()
+        broken = tmp_path / "broken_raw.fif"
+        for n_bytes in (len(content) // 2, len(content) - 1):
+            broken.write_bytes(content[:n_bytes])
+            with pytest.raises(RecordingError, match=r"broken_raw\.fif is truncated"):
+                read_recording(broken, min_duration_s=1.0)
+
+    def test_a_split_recording_is_whole_or_refused(self, path: Path, tmp_path: Path) -> None:
+        split = tmp_path / "sub-07_meg.fif"
+        raw = mne.io.read_raw_fif(path, verbose="error")
+        raw.save(split, split_size="12MB", split_naming="bids", verbose="error")
+        first, second = sorted(tmp_path.glob("*.fif"))
+        recording = read_recording(first)
+        assert recording.subject == "sub-07"
+        assert np.array_equal(recording.all_signals().eeg, read_recording(path).all_signals().eeg)
+        second.write_bytes(second.read_bytes()[:-1])
+        with pytest.raises(RecordingError, match=r"split-02_meg\.fif is truncated"):
+            read_recording(first)
 
     def test_what_is_no_recording_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(RecordingError, match="is not there"):

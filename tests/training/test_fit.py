@@ -111,7 +111,6 @@ class TestLearning:
         assert fitted.validation == entries[0]["validation"] > entries[-1]["validation"]
         assert identical(net, untrained(nothing_to_learn()[0], net_shape())[0])
 
-
     def test_with_reduced_precision_it_learns_nearly_the_same(self, tmp_path: Path) -> None:
         curves = []
         for precision in ("float32", "bfloat16"):

@@ -144,7 +144,7 @@ def test_the_truth_goes_the_same_way_and_keeps_what_the_eyes_took() -> None:
 @given(st.integers(1300, 4000), st.integers(1, 900), st.sampled_from(["marked", "eeg", "meg", "artifacts"]))
 @settings(max_examples=6)
 def test_what_is_bad_is_marked_and_nothing_from_it_is_left(begin: int, length: int, how: str) -> None:
-    """A hop is good only if none of its samples, and nothing that the resampling mixes into them, is bad."""
+    """A hop is good only if none of its samples, and nothing that the filters mix into them, is bad."""
     recording, end = make_recording(4.0), min(begin + length, 4400)
     good = np.ones(4400, bool)
     if how == "marked":
@@ -157,10 +157,24 @@ def test_what_is_bad_is_marked_and_nothing_from_it_is_left(begin: int, length: i
     assert np.isfinite(prepared.meg).all()
     per_hop = HOP_S * RATE_HZ
     first, last = int(begin / per_hop), int((end - 1) / per_hop)
-    assert not prepared.good[first : last + 1].any()
     settled = round(SETTINGS.settle_s / HOP_S)
     assert prepared.good[settled : max(settled, first - 1)].all()
-    assert prepared.good[last + 3 :].all()
+    assert not prepared.good[first : last + 1 + settled].any()
+    assert prepared.good[last + 3 + settled :].all()
+
+
+def test_what_the_filters_ring_after_a_bad_part_is_not_good() -> None:
+    """An electrode is touched, and marked exactly: 5 mV for 0.2 s."""
+    begin, end = round(3.0 * RATE_HZ), round(3.2 * RATE_HZ)
+    good = np.ones(round(8.0 * RATE_HZ), bool)
+    good[begin:end] = False
+    touched = make_recording(8.0, good=good)
+    touched.all_signals().eeg[3, begin:end] += 5e-3
+    undisturbed, prepared = prepare(make_recording(8.0), PrepareSettings()), prepare(touched, PrepareSettings())
+    rings = np.abs(prepared.eeg - undisturbed.eeg).max(axis=1) / undisturbed.eeg.std()
+    assert rings[round(3.8 * prepared.rate_hz)] > 100, "0.6 s after it"
+    assert rings[np.repeat(prepared.good, prepared.hop)].max() < 0.5
+    assert prepared.good[-1]
 
 
 def test_a_channel_that_is_marked_as_bad_harms_nothing() -> None:
@@ -181,6 +195,7 @@ def test_a_channel_that_is_marked_as_bad_harms_nothing() -> None:
         (make_recording(0.01), "a recording is too short"),
         (make_recording(0.9), "a recording: no good data are left: it is too short"),
         (make_recording(3.0, good=np.zeros(3300, bool)), "no good data are left: .* marked as bad"),
+        (make_recording(3.0, good=np.arange(3300) % 1000 > 0), "nowhere for longer than the filters need .*, 1 s"),
         (make_recording(3.0, good_electrodes=np.arange(70) < 7), "a recording: 7 good channels are left"),
         (
             make_recording(3.0, electrodes=tuple(f"EEG{i:03d}" for i in range(70)), positions=(None,) * 70),

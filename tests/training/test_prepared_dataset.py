@@ -6,18 +6,22 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mne
 import numpy as np
 import pytest
+from daemon import CORTEXCAST
 from docs.pages import ROOT, shell_lines
-from ds000117 import DERIVATIVES, EMPTY_ROOM, NOISE_GRAD, NOISE_MAG, lay_out
+from ds000117 import DERIVATIVES, EMPTY_ROOM, NOISE_GRAD, NOISE_MAG, SSS_GAIN, lay_out
 
 from cortexcast_client.command import main
 from cortexcast_training.bids import BRAIN_NAMES, write_subject
-from cortexcast_training.bids_files import find_recordings, sidecar
+from cortexcast_training.bids_files import find_recordings, holds_meg, sidecar
 from cortexcast_training.empty_room import noise_covariance
 from cortexcast_training.head import HeadSettings, draw_head
 from cortexcast_training.leadfield import is_magnetometer
@@ -25,15 +29,17 @@ from cortexcast_training.prepare import PrepareSettings, prepare
 from cortexcast_training.prepared_dataset import PROVENANCE, recorded_subjects
 from cortexcast_training.provenance import read_provenance
 from cortexcast_training.recipe import DataError, RecordedData
-from cortexcast_training.recording import RecordingError
+from cortexcast_training.recording import Recording, RecordingError
 from cortexcast_training.recording_file import read_recording
 from cortexcast_training.simulated_dataset import SimulatedDataset
 from cortexcast_training.simulator import SimulationSettings, simulate
 from cortexcast_training.sources import SourceSettings, draw_sources
+from cortexcast_training.virtual_helmet import virtual_helmet_map
 from cortexcast_training.windows import read_all, read_prepared
 
 SETTINGS = SimulationSettings(duration_s=12.0)
-NAMES = ["sub-01_run-01", "sub-01_run-02", "sub-02_run-01"]
+STEM = "ses-meg_task-facerecognition"
+NAMES = [f"sub-01_{STEM}_run-01", f"sub-01_{STEM}_run-02", f"sub-02_{STEM}_run-01"]
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +71,16 @@ def run(dataset: Path, out: Path, *flags: str) -> int:
     return main(["data", "prepare", str(dataset), "--out", str(out), *flags])
 
 
+def begin(dataset: Path, out: Path, *flags: str) -> subprocess.Popen[bytes]:
+    """Without processes of its own, and, as these do, with one thread: products are rounded otherwise on several."""
+    command = [*CORTEXCAST, "data", "prepare", str(dataset), "--out", str(out), "--workers", "1", *flags]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
 def contents(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*.npy"))
+        for path in sorted(folder.glob("[!.]*/*.npy"))
     }
 
 
@@ -92,26 +104,125 @@ class TestLayout:
             assert events is not None
             assert "run-02_events" in events.name
 
-    def test_sessions_and_tasks_are_told_apart(self, tmp_path: Path) -> None:
-        for stem in ("ses-1_task-rest", "ses-1_task-faces_run-02", "ses-2_task-rest"):
-            path = tmp_path / "sub-01" / stem[:5] / "meg" / f"sub-01_{stem}_meg.fif"
+    @pytest.mark.parametrize("links", ["files", "folders"])
+    def test_what_lies_elsewhere_and_is_linked_is_the_same(self, ds000117: Path, tmp_path: Path, links: str) -> None:
+        """As git-annex keeps each file, or as folders are shared between data sets."""
+        linked = tmp_path / "linked"
+        if links == "files":
+            objects = tmp_path / "objects"
+            objects.mkdir()
+
+            def annex(path: str, to: str) -> None:
+                kept = objects / str(len(list(objects.iterdir())))
+                os.link(path, kept)
+                Path(to).symlink_to(kept)
+
+            shutil.copytree(ds000117, linked, copy_function=annex)
+        else:
+            for path in (*ds000117.glob("sub-*/ses-*"), ds000117 / DERIVATIVES):
+                to = linked / path.relative_to(ds000117)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.symlink_to(path)
+        assert holds_meg(linked)
+        for processing in ("", "sss"):
+            for file, original in zip(
+                find_recordings(linked, processing), find_recordings(ds000117, processing), strict=True
+            ):
+                paths, originals = ((each.path, each.empty_room, *each.tables) for each in (file, original))
+                assert len(paths) == 4
+                assert [path and path.relative_to(linked) for path in paths] == [
+                    path and path.relative_to(ds000117) for path in originals
+                ]
+        recording = read_recording(find_recordings(linked)[0].path)
+        assert recording.electrodes == BRAIN_NAMES
+
+    def test_a_recording_has_the_same_name_whatever_else_is_there(self, tmp_path: Path) -> None:
+        stems = {
+            "sub-01/meg/sub-01_task-rest": "task-rest_run-01",
+            "sub-01/meg/sub-01_task-faces_acq-loud_run-02_split-1": "task-faces_acq-loud_run-02",
+            "sub-02/ses-1/meg/sub-02_ses-1_task-rest": "ses-1_task-rest_run-01",
+        }
+        found: list[str] = []
+        for n, stem in enumerate(stems, 1):
+            path = tmp_path / f"{stem}_meg.fif"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        found = find_recordings(tmp_path)
-        assert [file.run for file in found] == [
-            "ses-1_task-faces_run-02", "ses-1_task-rest_run-01", "ses-2_task-rest_run-01"
-        ]  # fmt: skip
+            found = [file.run for file in find_recordings(tmp_path)]
+            assert sorted(found) == sorted([*stems.values()][:n])
+
+    def test_what_was_made_of_a_recording_is_not_taken_for_it(self, tmp_path: Path) -> None:
+        names = [
+            "sub-01/meg/sub-01_task-rest_meg.fif",
+            "sub-01/meg/sub-01_task-rest_desc-clean_meg.fif",
+            "derivatives/mine/sub-01/meg/sub-01_task-rest_meg.fif",
+            "derivatives/mine/sub-01/meg/sub-01_task-rest_desc-clean_meg.fif",
+            "derivatives/sss/sub-01/meg/sub-01_task-rest_proc-sss_meg.fif",
+            "derivatives/sss/sub-01/meg/sub-01_task-rest_proc-sss_desc-ica_meg.fif",
+            "sourcedata/sub-01/meg/sub-01_task-rest_meg.fif",
+        ]
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        assert [file.path for file in find_recordings(tmp_path)] == [tmp_path / names[0]]
+        assert [file.path for file in find_recordings(tmp_path, "sss")] == [tmp_path / names[4]]
+        other = tmp_path / names[4].replace("derivatives/sss", "derivatives/again")
+        other.parent.mkdir(parents=True)
+        other.touch()
+        with pytest.raises(RecordingError, match=r"again.* and .*sss.* are both sub-01_task-rest_run-01"):
+            find_recordings(tmp_path, "sss")
+
+    def test_the_nearest_table_that_applies_is_taken(self, tmp_path: Path) -> None:
+        """One applies whose name says nothing that the recording's does not."""
+        session = tmp_path / "sub-01" / "ses-1"
+        file = session / "meg" / "sub-01_ses-1_task-rest_run-01_meg.fif"
+        file.parent.mkdir(parents=True)
+
+        def table(folder: Path, stem: str) -> Path:
+            path = folder / f"{stem}channels.tsv"
+            path.touch()
+            return path
+
+        table(file.parent, "sub-01_ses-1_task-rest_run-02_")
+        table(session, "sub-01_ses-1_task-rest_acq-x_")
+        assert sidecar(file, "channels", ".tsv") is None
+        for folder, stem in (
+            (tmp_path, ""),
+            (tmp_path, "task-rest_"),
+            (session, "sub-01_ses-1_"),
+            (session, "sub-01_ses-1_task-rest_"),
+            (file.parent, "sub-01_ses-1_"),
+        ):
+            nearer = table(folder, stem)
+            assert sidecar(file, "channels", ".tsv") == nearer
+        table(file.parent, "sub-01_task-rest_run-01_")
+        table(file.parent, "sub-01_ses-1_run-01_")
+        with pytest.raises(RecordingError, match=r"run-01_channels.tsv both apply to .*: leave one of them"):
+            sidecar(file, "channels", ".tsv")
 
     def test_of_what_was_processed_alone_the_empty_room_is_found(self, copy: Path) -> None:
         (copy / EMPTY_ROOM).unlink()
         assert all(file.empty_room is not None for file in find_recordings(copy, "sss"))
 
-    def test_a_damaged_sidecar_is_told(self, copy: Path) -> None:
+    def test_a_damaged_sidecar_is_told_and_keeps_no_other_from_it(
+        self, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (about, *_) = sorted(copy.glob("sub-01/ses-meg/*_meg.json"))
         about.unlink()
         about.write_text('{"AssociatedEmptyRoom": ')
-        with pytest.raises(RecordingError, match=r"sub-01_.*_meg\.json does not say which empty room belongs to it"):
-            find_recordings(copy)
+        assert run(copy, tmp_path / "out") == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(": ")[1] for line in lines] == NAMES[:2]
+        assert all("_meg.json cannot be read" in line and line.endswith(": correct it") for line in lines)
+        assert [path.name for path in (tmp_path / "out").glob("sub-*")] == NAMES[2:]
+
+    def test_of_several_empty_rooms_the_first_that_is_there_is_taken(self, copy: Path) -> None:
+        (about,) = copy.glob("sub-02/ses-meg/*_meg.json")
+        about.unlink()
+        about.write_text(json.dumps({"AssociatedEmptyRoom": ["sub-emptyroom/gone_meg.fif", f"bids::{EMPTY_ROOM}"]}))
+        assert find_recordings(copy)[2].empty_room == copy / EMPTY_ROOM
+        room = find_recordings(copy, "sss")[2].empty_room
+        assert room is not None
+        assert "_proc-sss" in room.name
 
     def test_real_sidecars_load(self, real_data: Path, copy: Path) -> None:
         """The real table of channels and the real triggers of ds000117, for a recording of simulated signals."""
@@ -168,15 +279,26 @@ class TestPrepared:
         assert known is not None
         assert known.settings == PrepareSettings().model_dump(mode="json")
         assert known.cortexcast
-        names = [Path(each.file).name for each in known.inputs]
-        assert names[0].endswith("run-02_meg.fif")
-        assert [name.rpartition("_")[2] for name in names] == ["meg.fif", "channels.tsv", "events.tsv", "meg.fif"]
+        stem = "sub-01/ses-meg/meg/sub-01_ses-meg_task-facerecognition_run-02"
+        assert [each.file for each in known.inputs] == [
+            f"{stem}_events.tsv", f"{stem}_meg.fif",
+            "sub-01/ses-meg/sub-01_ses-meg_task-facerecognition_channels.tsv", EMPTY_ROOM.as_posix(),
+        ]  # fmt: skip
         for each in known.inputs:
-            assert hashlib.sha256(Path(each.file).read_bytes()).hexdigest() == each.sha256
-            assert Path(each.file).is_relative_to(ds000117)
+            assert hashlib.sha256((ds000117 / each.file).read_bytes()).hexdigest() == each.sha256
         about = json.loads((prepared / "dataset_description.json").read_text())
         assert about["DatasetType"] == "derivative"
         assert about["GeneratedBy"][0]["Name"] == "cortexcast data prepare"
+
+    def test_the_truth_of_a_simulation_is_among_its_files(self, ds000117: Path, tmp_path: Path) -> None:
+        assert run(ds000117.with_name("simulated"), tmp_path / "out", "--subjects", "sub-02") == 0
+        (folder,) = (tmp_path / "out").glob("sub-*")
+        known = read_provenance(folder / PROVENANCE)
+        assert known is not None
+        assert [each.file for each in known.inputs if each.file.endswith("_brain.npy")] == [
+            f"derivatives/truth/sub-02/sub-02_{STEM}_run-01_brain.npy"
+        ]
+        assert read_prepared(folder).true_meg is not None
 
     def test_noise_is_that_of_the_empty_room_in_the_band(self, ds000117: Path, prepared: Path) -> None:
         covariance = noise_covariance(ds000117 / EMPTY_ROOM, PrepareSettings())
@@ -184,14 +306,34 @@ class TestPrepared:
         # White noise up to 550 Hz, of which some 37 Hz are left: 1 to 40 Hz less what the filters' flanks take.
         for kind, sd in ((is_magnetometer(), NOISE_MAG), (~is_magnetometer(), NOISE_GRAD)):
             assert np.median(power[kind]) == pytest.approx(sd**2 * 38 / 550, rel=0.15)
-        noise = read_prepared(prepared / NAMES[0]).noise
-        assert noise is not None
-        np.testing.assert_allclose(noise, noise.T, atol=1e-9 * np.abs(noise).max())
-        assert np.linalg.eigvalsh(noise / np.sqrt(np.outer(noise.diagonal(), noise.diagonal()))).min() > -1e-9
+        recording = read_recording(find_recordings(ds000117)[0].path)
+        to_helmet = virtual_helmet_map(recording.dev_head_t, recording.good_sensors)
+        expected, noise = to_helmet @ covariance @ to_helmet.T, read_prepared(prepared / NAMES[0]).noise
+        unit = np.sqrt(expected.diagonal())
+        np.testing.assert_allclose(noise / np.outer(unit, unit), expected / np.outer(unit, unit), atol=1e-6)
+
+    def test_what_is_marked_as_bad_in_the_empty_room_is_left_out(self, ds000117: Path, tmp_path: Path) -> None:
+        raw = mne.io.read_raw_fif(ds000117 / EMPTY_ROOM, preload=True, verbose="error")
+        raw.apply_function(lambda meg: meg + 1e-10 * (np.arange(len(meg)) // 100 == 50), picks="meg", verbose="error")
+        raw.set_annotations(mne.Annotations(5000 / 1100, 100 / 1100, "BAD_door"))
+        raw.save(tmp_path / "room_meg.fif", verbose="error")
+        covariance = noise_covariance(tmp_path / "room_meg.fif", PrepareSettings())
+        undisturbed = noise_covariance(ds000117 / EMPTY_ROOM, PrepareSettings())
+        np.testing.assert_allclose(covariance.diagonal(), undisturbed.diagonal(), rtol=0.2)
+        raw.set_annotations(mne.Annotations(0.0, 20.0, "BAD_all"))
+        raw.save(tmp_path / "bad_meg.fif", verbose="error")
+        with pytest.raises(RecordingError, match=r"is too short: of 20\.0 s .*, less than 1\.5 s are left"):
+            noise_covariance(tmp_path / "bad_meg.fif", PrepareSettings())
 
     def test_sss_goes_the_same_way(self, ds000117: Path, prepared: Path, tmp_path: Path) -> None:
         assert run(ds000117, tmp_path / "sss", "--proc", "sss", "--subjects", "sub-02") == 0
-        assert contents(tmp_path / "sss") == {k: v for k, v in contents(prepared).items() if k.startswith("sub-02")}
+        sss, recorded = (read_prepared(folder / NAMES[2]) for folder in (tmp_path / "sss", prepared))
+        assert np.array_equal(sss.eeg, recorded.eeg)
+        assert np.array_equal(sss.events, recorded.events)
+        assert sss.noise is not None
+        assert recorded.noise is not None
+        for one, other in ((sss.meg, SSS_GAIN * recorded.meg), (sss.noise, SSS_GAIN**2 * recorded.noise)):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * np.abs(other).max())
 
 
 class TestAgain:
@@ -230,7 +372,7 @@ class TestAgain:
             '[bundle]\nname = "mine"\ndescription = "a test"\n'
         )
         assert run(ds000117, out, "--config", str(recipe)) == 1
-        assert "was prepared with other settings (hop was 8)" in capsys.readouterr().err
+        assert "was prepared otherwise (hop was 8)" in capsys.readouterr().err
         data = RecordedData(folder=str(out), validation=("sub-02",))
         with pytest.raises(DataError, match=r"was not prepared as the recipe's \[prepare\] says \(hop was 8\)"):
             recorded_subjects(data, PrepareSettings(hop=4))
@@ -240,8 +382,99 @@ class TestAgain:
     ) -> None:
         (tmp_path / "thesis.txt").write_text("precious")
         assert run(ds000117, tmp_path) == 1
-        assert "is no folder of prepared recordings: give another one" in capsys.readouterr().err
+        assert "holds something else than EEG and MEG, prepared: give another folder" in capsys.readouterr().err
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+    def test_what_was_processed_goes_to_a_folder_of_its_own(
+        self, ds000117: Path, out: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = list(self.times(out))
+        assert run(ds000117, out, "--proc", "sss") == 1
+        assert 'was prepared otherwise (processing was "")' in capsys.readouterr().err
+        assert list(self.times(out)) == before
+
+    def test_a_data_set_that_was_copied_elsewhere_is_the_same(self, ds000117: Path, out: Path, tmp_path: Path) -> None:
+        before = list(self.times(out))
+        moved = shutil.copytree(ds000117, tmp_path / "elsewhere" / "ds000117", copy_function=shutil.copyfile)
+        assert run(moved, out) == 0
+        assert list(self.times(out)) == before
+
+    def test_what_was_made_of_a_file_that_is_now_damaged_is_gone(
+        self, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        assert run(copy, out, "--subjects", "sub-01") == 0
+        first, second = (path.name for path in sorted(out.glob("sub-*")))
+        path = find_recordings(copy)[0].path
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content[: len(content) // 2])
+        assert run(copy, out, "--subjects", "sub-01") == 1
+        assert f"cortexcast: {first}: " in capsys.readouterr().err
+        assert [each.name for each in out.glob("sub-*")] == [second]
+
+    def test_what_was_made_of_a_file_that_is_no_longer_there_stays(
+        self, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        assert run(copy, out, "--subjects", "sub-02") == 0
+        before = contents(out)
+        (table,) = copy.glob("sub-02/ses-meg/*_channels.tsv")
+        table.unlink()
+        table.symlink_to("what-git-annex-dropped")
+        assert run(copy, out, "--subjects", "sub-02") == 1
+        assert "_channels.tsv is not there: fetch it" in capsys.readouterr().err
+        assert contents(out) == before
+
+    @pytest.mark.parametrize(
+        ("trips_over", "message"),
+        [
+            (lambda path: [][path.stat().st_size], "IndexError: list index out of range. This is a defect"),
+            (os.utime, "_meg.fif has changed meanwhile: prepare again"),
+        ],
+    )
+    def test_whatever_is_wrong_with_one_keeps_no_other_from_it(
+        self,
+        copy: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        trips_over: Callable[[Path], object],
+        message: str,
+    ) -> None:
+        def read(path: Path) -> Recording:
+            if "run-02" in path.name:
+                trips_over(path)
+            return read_recording(path)
+
+        monkeypatch.setattr("cortexcast_training.prepared_dataset.read_recording", read)
+        assert run(copy, tmp_path / "out", "--subjects", "sub-01", "--workers", "1") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "run-02: " in line
+        assert message in line
+        (there,) = (tmp_path / "out").glob("sub-*")
+        assert "run-01" in there.name
+
+    def test_what_was_killed_is_completed_by_the_same_command(
+        self, ds000117: Path, prepared: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        command = begin(ds000117, out)
+        while not any(out.glob("sub-*")):
+            assert command.poll() is None
+            time.sleep(0.01)
+        command.kill()
+        assert command.wait() == -signal.SIGKILL
+        assert contents(out).items() < contents(prepared).items()
+        assert run(ds000117, out) == 0
+        assert contents(out) == contents(prepared)
+
+    def test_two_commands_at_once_prepare_one_folder(self, ds000117: Path, prepared: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        commands = [begin(ds000117, out, "--subjects", "sub-02") for _ in range(2)]
+        assert [command.wait() for command in commands] == [0, 0]
+        assert contents(out) == {name: digest for name, digest in contents(prepared).items() if name[:6] == "sub-02"}
+        assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
     def test_one_that_is_damaged_keeps_no_other_from_it(
         self, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -253,7 +486,7 @@ class TestAgain:
         assert run(copy, tmp_path / "out") == 1
         told = capsys.readouterr()
         (line,) = told.err.splitlines()
-        assert line.startswith("cortexcast: sub-01_run-01: ")
+        assert line.startswith(f"cortexcast: {NAMES[0]}: ")
         assert "truncated" in line
         assert "2 of 3 recordings" in told.out
         assert [each.name for each in sorted((tmp_path / "out").glob("sub-*"))] == NAMES[1:]
@@ -315,8 +548,8 @@ def test_the_page_s_commands_do_what_it_says(
     Path("ds000117").symlink_to(ds000117)
     whole, some, on_a_cluster = shell_lines(ROOT / "docs" / "prepare.md", "cortexcast")
     assert main(some) == 0
-    assert [path.name for path in sorted(Path("prepared/sss").glob("sub-*"))] == ["sub-01_run-01", "sub-02_run-01"]
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    assert [path.name for path in sorted(Path("prepared/sss").glob("sub-*"))] == [NAMES[0], NAMES[2]]
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         address = on_a_cluster.index("--cluster") + 1
         assert main([*on_a_cluster[:address], cluster.scheduler_address]) == 0
     assert contents(Path("prepared/ds000117")) == contents(prepared), "as one machine gives it"

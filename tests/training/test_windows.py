@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -96,6 +97,17 @@ class TestFiles:
         read = read_all(tmp_path)
         assert [each.subject for each in read] == ["sub-02", "sub-07", "sub-12"]
         assert all(same(a, b) for a, b in zip(read, sorted(recordings, key=lambda r: r.subject), strict=True))
+
+    def test_as_many_are_open_as_there_are(self, tmp_path: Path) -> None:
+        for seed in range(12):
+            write_prepared(tmp_path, noise_recording(2, seed=seed))
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        n_open = len(list(Path("/proc/self/fd").iterdir()))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 8, limits[1]))
+        try:
+            assert len(read_all(tmp_path)) == 12
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
     def test_an_older_one_is_replaced(self, tmp_path: Path) -> None:
         old = noise_recording(4, true_meg=np.ones((4 * HOP, 2), np.float32))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from pydantic import NonNegativeFloat, PositiveInt, field_validator
 
 from cortexcast_models.manifest import Absent, Butterworth, Notch, Preprocessing, Resample, Strict
 from cortexcast_models.montage import Montage, MontageError
-from cortexcast_models.preprocessing import Preprocessor
+from cortexcast_models.preprocessing import Block, Preprocessor
 from cortexcast_training.leadfield import CAP
 from cortexcast_training.manifest_fields import montage
 from cortexcast_training.recording import Recording, RecordingError, Signals, Singles
@@ -51,7 +51,7 @@ class PrepareSettings(Strict):
     """What a recipe leaves out of it is as here."""
     hop: PositiveInt = 8
     settle_s: NonNegativeFloat = 2.0
-    """At the beginning, not used: the filters settle."""
+    """Not used, at the beginning and after whatever is bad: the filters settle."""
     regress_artifacts: bool = True
     """Take out of the MEG what is linear in EOG and ECG."""
 
@@ -76,38 +76,30 @@ def prepare(recording: Recording, settings: PrepareSettings) -> Prepared:
         montage_map(recording, settings.preprocessing.absent),
         virtual_helmet_map(recording.dev_head_t, recording.good_sensors),
     )
+
+    def read(start: int, stop: int) -> tuple[Singles, NDArray[np.bool_]]:
+        signals = recording.signals(start, stop)
+        return signals.stacked(), recording.good[start:stop] & _finite(signals, recording)
+
     sizes = [len(each) for each in recording.signals(0, 0) if each is not None]
-    preprocessor = Preprocessor(settings.preprocessing, recording.rate_hz, sum(sizes), settings.hop)
-    reach = math.ceil(preprocessor.delay_s * recording.rate_hz)  # of the resampling's filter, to both sides
-    bad = ~recording.good
-    parts: list[Signals] = []
+    n_most = math.ceil(recording.n_samples * rate_hz / recording.rate_hz) + settings.hop
+    rows = [np.empty((n_most, size), np.float32) for size in (len(maps.to_montage), *sizes[1:])]
     good: list[bool] = []
-    n_used = 0
-    step = math.ceil(READ_S * recording.rate_hz)
-    for start in range(0, recording.n_samples, step):
-        signals = recording.signals(start, min(start + step, recording.n_samples))
-        bad[start : start + step] |= _not_finite(signals, recording)
-        blocks = list(preprocessor.push(signals.stacked()))
-        for block in blocks:
-            n_used += block.consumed
-            good.append(not bad[max(0, math.floor(block.start) - reach) : n_used].any())
-        if blocks:
-            data = np.concatenate([block.data for block in blocks], axis=1)
-            parts.append(maps.mapped(np.split(data, np.cumsum(sizes[:-1]))))
-    if not parts:
+    for blocks, are_good in preprocessed(read, recording.n_samples, recording.rate_hz, sum(sizes), settings):
+        data = np.concatenate([block.data for block in blocks], axis=1)
+        done = len(good) * settings.hop
+        for whole, part in zip(rows, maps.mapped(np.split(data, np.cumsum(sizes[:-1]))), strict=True):
+            whole[done : done + len(part)] = part
+        good += are_good
+    if not good:
         raise RecordingError(f"{recording.name} is too short: {recording.n_samples} samples")
     ok = np.array(good)
-    ok[: round(settings.settle_s * rate_hz / settings.hop)] = False
     if not ok.any():
         raise RecordingError(
-            f"{recording.name}: no good data are left: it is too short, or marked as bad or not finite throughout"
+            f"{recording.name}: no good data are left: it is too short, or marked as bad or not finite throughout, or "
+            f"nowhere for longer than the filters need to settle, {settings.settle_s:g} s"
         )
-
-    eeg, meg, artifacts, *true_meg = (
-        np.concatenate([each for each in rows if each is not None])
-        for rows in zip(*parts, strict=True)
-        if rows[0] is not None
-    )
+    eeg, meg, artifacts, *true_meg = (each[: len(ok) * settings.hop] for each in rows)
     if settings.regress_artifacts and artifacts.shape[1]:
         _take_out(artifacts, meg, np.repeat(ok, settings.hop))
     events = recording.events.copy()
@@ -126,6 +118,43 @@ def prepare(recording: Recording, settings: PrepareSettings) -> Prepared:
     )
 
 
+def preprocessed(
+    read: Callable[[int, int], tuple[Singles, NDArray[np.bool_]]],
+    n_samples: int,
+    rate_hz: float,
+    n_channels: int,
+    settings: PrepareSettings,
+) -> Iterator[tuple[list[Block], list[bool]]]:
+    """Preprocess signals, some seconds at a time, and tell of each block whether nothing bad is left in it.
+
+    A block is good if no sample that the resampling mixes into it is bad, and if the filters have settled: no more bad
+    block, nor the beginning, lies within ``settings.settle_s`` before it.
+
+    Args:
+        read: gives samples ``(n_channels, n)``, from one number to another, and which of them are good, ``(n,)``.
+        n_samples: so many there are.
+        rate_hz: of them.
+        n_channels: of them.
+        settings: how.
+    """
+    preprocessor = Preprocessor(settings.preprocessing, rate_hz, n_channels, settings.hop)
+    reach = math.ceil(preprocessor.delay_s * rate_hz)  # of the resampling's filter, to both sides
+    to_settle = round(settings.settle_s * settings.preprocessing.resample.rate_hz / settings.hop)
+    good = np.ones(n_samples, bool)
+    n_used = n_settled = 0
+    step = math.ceil(READ_S * rate_hz)
+    for start in range(0, n_samples, step):
+        samples, good[start : start + step] = read(start, min(start + step, n_samples))
+        blocks, are_good = list(preprocessor.push(samples)), []
+        for block in blocks:
+            n_used += block.consumed
+            mixed = good[max(0, math.floor(block.start) - reach) : n_used]
+            n_settled = n_settled + 1 if mixed.all() else 0
+            are_good.append(n_settled > to_settle)
+        if blocks:
+            yield blocks, are_good
+
+
 @dataclass(frozen=True)
 class _Maps:
     """What brings a recording to what models are trained on: ``(70, n_electrodes)`` and ``(306, 306)``."""
@@ -133,11 +162,11 @@ class _Maps:
     to_montage: Floats
     to_helmet: Floats
 
-    def mapped(self, rows: Sequence[Floats]) -> Signals:
-        """EEG, MEG, artifacts and true MEG, mapped, samples first."""
+    def mapped(self, rows: Sequence[Floats]) -> list[Floats]:
+        """EEG, MEG, artifacts and, where it is known, true MEG, mapped, samples first."""
         eeg, meg, artifacts, *true_meg = rows
         mapped = [self.to_montage @ eeg, self.to_helmet @ meg, artifacts, *(self.to_helmet @ each for each in true_meg)]
-        return Signals(*(np.ascontiguousarray(each.T, np.float32) for each in mapped))
+        return [each.T for each in mapped]
 
 
 def montage_map(recording: Recording, absent: Absent) -> Floats:
@@ -154,15 +183,13 @@ def montage_map(recording: Recording, absent: Absent) -> Floats:
         raise RecordingError(f"{recording.name}: {error}") from None
 
 
-def _not_finite(signals: Signals, recording: Recording) -> NDArray[np.bool_]:
-    """Which samples are not finite in a channel that is used: ``(n,)``.
+def _finite(signals: Signals, recording: Recording) -> NDArray[np.bool_]:
+    """Which samples are finite in all channels that are used: ``(n,)``.
 
     A channel that is marked as bad is left out of the maps, so that what is not finite there harms nothing.
     """
-    bad = np.zeros(signals.eeg.shape[1], bool)
-    for rows in (signals.eeg[recording.good_electrodes], signals.meg[recording.good_sensors], signals.artifacts):
-        bad |= ~np.isfinite(rows).all(axis=0)
-    return bad
+    used = (signals.eeg[recording.good_electrodes], signals.meg[recording.good_sensors], signals.artifacts)
+    return np.asarray(np.all([np.isfinite(rows).all(axis=0) for rows in used], axis=0))
 
 
 def _take_out(artifacts: Singles, meg: Singles, good: NDArray[np.bool_]) -> None:

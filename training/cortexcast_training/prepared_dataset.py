@@ -1,35 +1,34 @@
 """A BIDS data set of EEG and MEG, prepared: one folder a recording, each with what it was made of and how.
 
     OUT/dataset_description.json, prepare.json
-    OUT/sub-01_run-01/{eeg,meg,good,events,noise}.npy, recording.json, provenance.json
+    OUT/sub-01_task-rest_run-01/{eeg,meg,good,events,noise}.npy, recording.json, provenance.json
 
 Several are prepared at a time, and what is there is not prepared again unless its files have changed.
 """
 
 from __future__ import annotations
 
-import json
+import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from cortexcast_training.bids_files import MegFile, sidecar
+from cortexcast_training.bids_files import MegFile
 from cortexcast_training.empty_room import noise_covariance
 from cortexcast_training.prepare import PrepareSettings, prepare
-from cortexcast_training.provenance import is_of, provenance
+from cortexcast_training.preparing import COMMAND, claim, dataset_name, difference, reason, said_in
+from cortexcast_training.provenance import InputError, Source, is_of, look, provenance
 from cortexcast_training.recipe import DataError, RecordedData
 from cortexcast_training.recording import RecordingError
 from cortexcast_training.recording_file import read_recording
-from cortexcast_training.simulated_dataset import DESCRIPTION, description, write_json
+from cortexcast_training.simulated_dataset import truth_of
 from cortexcast_training.virtual_helmet import virtual_helmet_map
 from cortexcast_training.windows import read_prepared, recording_folders, write_prepared
 from cortexcast_training.workers import Workers, in_parallel
-
-COMMAND = "cortexcast data prepare"
 
 _SETTINGS = "prepare.json"
 PROVENANCE = "provenance.json"
@@ -39,6 +38,8 @@ Floats = NDArray[np.float64]
 
 
 def prepare_dataset(
+    dataset: Path,
+    processing: str,
     files: Sequence[MegFile],
     settings: PrepareSettings,
     out: Path,
@@ -47,7 +48,11 @@ def prepare_dataset(
 ) -> dict[str, str]:
     """Prepare those recordings that are not yet. What is wrong with one keeps no other from it.
 
+    What was prepared of files that have changed since is removed where it cannot be prepared again.
+
     Args:
+        dataset: its folder.
+        processing: that of the files; empty: as recorded.
         files: all that are wanted.
         settings: how.
         out: where to; it is made.
@@ -58,32 +63,44 @@ def prepare_dataset(
         Why a recording could not be used, by its name.
 
     Raises:
-        DataError: what is there was prepared with other settings, or is something else.
-        WindowError: a recording cannot be written.
+        FolderError: what is there was prepared otherwise, or is something else.
         WorkerError: see there.
     """
-    out = out.absolute()  # a cluster's workers are elsewhere
-    _claim(out, settings)
-    missing = [file for file in files if not _is_there(file, out)]
-    failed: dict[str, str] = {}
+    dataset, out = dataset.absolute(), out.absolute()  # a cluster's workers are elsewhere
+    origin = {"dataset": dataset_name(dataset), "processing": processing}
+    claim(out, _SETTINGS, origin | settings.model_dump(mode="json"), "EEG and MEG, prepared")
+    failed = {file.name: file.problem for file in files if file.problem}
+    missing: dict[MegFile, list[Source]] = {}
+    for file in files:
+        try:
+            if not file.problem and not is_of(out / file.name / PROVENANCE, sources := _sources(file, dataset)):
+                missing[file] = sources
+        except (InputError, RecordingError) as error:  # what was prepared before may be as good as ever
+            failed[file.name] = str(error)
+    refused: dict[str, str] = {}
     noise: dict[Path, Floats] = {}
     rooms = sorted({file.empty_room for file in missing if file.empty_room is not None})
     say("empty rooms", 0, len(rooms))
     for done, (room, found) in enumerate(in_parallel(_noise_of, [(room, settings) for room in rooms], workers), 1):
         say("empty rooms", done, len(rooms))
         if isinstance(found, str):
-            failed |= {file.name: found for file in missing if file.empty_room == room}
+            refused |= {file.name: found for file in missing if file.empty_room == room}
         else:
             noise[room] = found
-    usable = [file for file in missing if file.name not in failed]
-    n_done = len(files) - len(usable)
+    tasks = [
+        (file, sources, None if file.empty_room is None else noise[file.empty_room], settings, out)
+        for file, sources in missing.items()
+        if file.name not in refused
+    ]
+    n_done = len(files) - len(tasks)
     say("recordings", n_done, len(files))
-    tasks = [(file, None if file.empty_room is None else noise[file.empty_room], settings, out) for file in usable]
-    for done, (name, reason) in enumerate(in_parallel(_prepare_one, tasks, workers), n_done + 1):
+    for done, (name, why) in enumerate(in_parallel(_prepare_one, tasks, workers), n_done + 1):
         say("recordings", done, len(files))
-        if reason is not None:
-            failed[name] = reason
-    return dict(sorted(failed.items()))
+        if why is not None:
+            refused[name] = why
+    for name in refused:
+        shutil.rmtree(out / name, ignore_errors=True)
+    return dict(sorted((failed | refused).items()))
 
 
 def recorded_subjects(data: RecordedData, settings: PrepareSettings) -> tuple[list[Path], list[Path], list[Path]]:
@@ -95,8 +112,9 @@ def recorded_subjects(data: RecordedData, settings: PrepareSettings) -> tuple[li
     """
     folder = Path(data.folder)
     folders = recording_folders(folder)
-    if (was := _settings_of(folder)) != settings:
-        differs = "" if was is None else f" ({_difference(was, settings)})"
+    said, wanted = said_in(folder / _SETTINGS) or {}, settings.model_dump(mode="json")
+    if (was := {name: said.get(name) for name in wanted}) != wanted:
+        differs = f" ({difference(was, wanted)})" if said else ""
         raise DataError(
             f"{folder} was not prepared as the recipe's [prepare] says{differs}: prepare it into another folder by "
             f"'{COMMAND} DATASET --config RECIPE --out FOLDER'"
@@ -116,59 +134,38 @@ def recorded_subjects(data: RecordedData, settings: PrepareSettings) -> tuple[li
     return train, validation, held_out
 
 
-def _claim(out: Path, settings: PrepareSettings) -> None:
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and _settings_of(out) is None)):
-        raise DataError(f"{out} is no folder of prepared recordings: give another one")
-    if (was := _settings_of(out)) not in (None, settings):
-        assert was is not None
-        raise DataError(
-            f"{out} was prepared with other settings ({_difference(was, settings)}): give another folder, or remove it"
-        )
-    if was is None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / DESCRIPTION, description("EEG and MEG, prepared", "derivative", COMMAND))
-        write_json(out / _SETTINGS, settings.model_dump(mode="json"))
+def _sources(file: MegFile, dataset: Path) -> list[Source]:
+    """All files that it is made of, as they are now."""
+    paths = [*_parts(file.path), *file.tables, truth_of(file.path)]
+    if file.empty_room is not None:
+        paths += _parts(file.empty_room)
+    return look([path for path in paths if path is not None], [dataset])
 
 
-def _settings_of(folder: Path) -> PrepareSettings | None:
-    try:
-        return PrepareSettings.model_validate_json((folder / _SETTINGS).read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def _difference(was: PrepareSettings, wanted: PrepareSettings) -> str:
-    names = [name for name in PrepareSettings.model_fields if getattr(was, name) != getattr(wanted, name)]
-    return ", ".join(f"{name} was {json.dumps(was.model_dump(mode='json')[name])}" for name in names)
-
-
-def _is_there(file: MegFile, out: Path) -> bool:
-    """Whether it was prepared of the files as they are now."""
-    return is_of(out / file.name / PROVENANCE, _inputs(file))
-
-
-def _inputs(file: MegFile) -> list[Path]:
-    split = sorted(file.path.parent.glob(file.path.name.replace("_split-01_", "_split-*_")))
-    others = (sidecar(file.path, "channels", ".tsv"), sidecar(file.path, "events", ".tsv"), file.empty_room)
-    return [path for path in (*split, *others) if path is not None]
+def _parts(path: Path) -> list[Path]:
+    """Of a .fif: itself, or, as MNE-Python follows them, all that it was split into."""
+    others = path.parent.glob(re.sub(r"_split-0*1_", "_split-*_", path.name))
+    return [path, *sorted(other for other in others if other != path)]
 
 
 def _noise_of(room: Path, settings: PrepareSettings) -> tuple[Path, Floats | str]:
     """An empty room's covariance, or what is wrong with it."""
     try:
         return room, noise_covariance(room, settings)
-    except RecordingError as error:
-        return room, str(error)
+    except Exception as error:  # whatever it is, it must not keep others from being prepared
+        return room, reason(error)
 
 
-def _prepare_one(file: MegFile, noise: Floats | None, settings: PrepareSettings, out: Path) -> tuple[str, str | None]:
+def _prepare_one(
+    file: MegFile, sources: Sequence[Source], noise: Floats | None, settings: PrepareSettings, out: Path
+) -> tuple[str, str | None]:
     try:
         recording = replace(read_recording(file.path), subject=file.subject, run=file.run)
         prepared = prepare(recording, settings)
-    except RecordingError as error:
-        return file.name, str(error)
-    if noise is not None:
-        to_helmet = virtual_helmet_map(recording.dev_head_t, recording.good_sensors)
-        prepared = replace(prepared, noise=to_helmet @ noise @ to_helmet.T)
-    write_prepared(out, prepared, {PROVENANCE: provenance(_inputs(file), settings).text()})
+        if noise is not None:
+            to_helmet = virtual_helmet_map(recording.dev_head_t, recording.good_sensors)
+            prepared = replace(prepared, noise=to_helmet @ noise @ to_helmet.T)
+        write_prepared(out, prepared, {PROVENANCE: provenance(sources, settings).text()})
+    except Exception as error:  # likewise
+        return file.name, reason(error)
     return file.name, None

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cortexcast_training.whole_files import replacing
+
 TRUTH = Path("derivatives", "truth")
 DESCRIPTION = "dataset_description.json"
 
@@ -69,6 +71,13 @@ class SimulatedDataset:
         write_table(self.folder / "participants.tsv", ["participant_id"], [[name] for name in self._subjects])
 
 
+def truth_of(recording: Path) -> Path | None:
+    """The file of the noise-free MEG of a recording of EEG and MEG; None where it was not simulated."""
+    name = recording.name.replace("_meg.fif", "_brain.npy")
+    places = (root / TRUTH / name.split("_")[0] / name for root in recording.absolute().parents)
+    return next((place for place in places if place.is_file()), None)
+
+
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write tab-separated values, as a whole or not at all."""
     lines = ["\t".join(map(str, row)) for row in (columns, *rows)]
@@ -91,6 +100,5 @@ def description(name: str, kind: str, command: str) -> dict[str, Any]:
 
 
 def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")

@@ -8,8 +8,9 @@ the empty room was recorded, ``noise.npy``. Samples come first, so that a window
 
 from __future__ import annotations
 
+import errno
 import json
-import tempfile
+import resource
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cortexcast_training.whole_files import replacing_folder
 
 Floats = NDArray[np.float32]
 
@@ -41,7 +44,7 @@ class Prepared:
         eeg: ``(n, n_electrodes)`` in volts, average referenced.
         meg: ``(n, n_sensors)`` in T and T/m.
         good: ``(n // hop,)``: nothing in the hop was marked as bad or not finite.
-        events: int64 ``(n_events, 2)``: sample, as late as the preprocessing makes everything, and code.
+        events: int64 ``(n_events, 2)``: sample and code. The signals are later than events by the filters' delay.
         true_meg: as ``meg``, but noise-free and of the brain alone; of a simulation.
         noise: ``(n_sensors, n_sensors)``, the covariance of what the helmet's sensors show of an empty room.
     """
@@ -110,18 +113,13 @@ def write_prepared(folder: Path, recording: Prepared, notes: Mapping[str, str] |
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as staging:
-            fresh = Path(staging) / "recording"
-            fresh.mkdir()
+        with replacing_folder(target) as fresh:
             for name in _ARRAYS:
                 if (array := getattr(recording, name)) is not None:
                     np.save(fresh / f"{name}.npy", array)
             for name, note in (notes or {}).items():
                 (fresh / name).write_text(note, encoding="utf-8")
             (fresh / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-            if target.exists():
-                target.rename(Path(staging) / "old")
-            fresh.rename(target)
     except OSError as error:
         raise WindowError(f"{target} cannot be written ({error}): is the disk full?") from None
     return target
@@ -135,10 +133,17 @@ def read_prepared(folder: Path) -> Prepared:
     """
     try:
         description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-        arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+        arrays = {
+            path.stem: np.load(path, mmap_mode="r" if path.stem in _OF_SAMPLES else None)
+            for path in folder.glob("*.npy")
+        }
         recording = Prepared(**description, **arrays)
     except (OSError, ValueError, TypeError, EOFError) as error:
-        raise WindowError(f"{folder} is not a prepared recording ({error}): prepare it again") from None
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            advice = "more files are open than may be: ulimit -n raises that"
+        else:
+            advice = f"it is not a prepared recording ({error}): prepare it again"
+        raise WindowError(f"{folder}: {advice}") from None
     n = len(recording.good) * recording.hop
     if any(arrays[name].ndim != 2 or len(arrays[name]) != n for name in _OF_SAMPLES if name in arrays):
         raise WindowError(f"{folder}: its arrays do not fit together: prepare it again")
@@ -151,7 +156,7 @@ def read_all(folder: Path) -> list[Prepared]:
     Raises:
         WindowError: there are none, or some differ in rate, hop or channels.
     """
-    recordings = [read_prepared(each) for each in recording_folders(folder)]
+    recordings = read_each(recording_folders(folder))
     kinds = {(r.rate_hz, r.hop, r.eeg.shape[1], r.meg.shape[1]) for r in recordings}
     if len(kinds) > 1:
         raise WindowError(
@@ -159,6 +164,18 @@ def read_all(folder: Path) -> list[Prepared]:
             "prepare all of them alike"
         )
     return recordings
+
+
+def read_each(folders: Sequence[Path]) -> list[Prepared]:
+    """Open several recordings, each of which takes file descriptors as long as it is open.
+
+    Raises:
+        WindowError: see ``read_prepared``.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + len(_OF_SAMPLES) * len(folders)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))
+    return [read_prepared(each) for each in folders]
 
 
 def recording_folders(folder: Path) -> list[Path]:

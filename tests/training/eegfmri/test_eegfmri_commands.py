@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from unittest.mock import MagicMock, Mock
 
 import mne
 import nibabel
@@ -16,8 +17,14 @@ from mne.transforms import apply_trans
 from simulated_bold import correlation
 
 from cortexcast_client.command import main
-from cortexcast_training.eegfmri.eegfmri_files import find_runs
-from cortexcast_training.eegfmri.eegfmri_preprocessing import EegFmriSettings, is_done
+from cortexcast_training.eegfmri import eegfmri_preprocessing
+from cortexcast_training.eegfmri.eegfmri_files import RunFiles, find_runs
+from cortexcast_training.eegfmri.eegfmri_preprocessing import (
+    EegFmriSettings,
+    is_done,
+    preprocess_run,
+    preprocessed_runs,
+)
 from cortexcast_training.eegfmri.film_cohort import FilmCohort, write_film_cohort
 from cortexcast_training.eegfmri.parcels import parcels
 from cortexcast_training.eegfmri.run_file import read_runs
@@ -28,7 +35,7 @@ from cortexcast_training.eegfmri.volume_markers import VOLUME
 from cortexcast_training.leadfield import electrode_positions, head_to_mri
 from cortexcast_training.masking.effects import Units
 from cortexcast_training.masking.explanation import masked_runs
-from cortexcast_training.provenance import read_provenance
+from cortexcast_training.provenance import look, read_provenance
 
 STEM = "sub-01_ses-01_task-film01_run-01"
 FILM_S = 90.0
@@ -70,6 +77,12 @@ def preprocessed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     return out, main(["data", "prepare", str(dataset), "--out", str(out), "--config", str(config)])
 
 
+def run_of(dataset: Path) -> RunFiles:
+    """The one that can be used."""
+    (run,) = (run for run in find_runs(dataset) if run.stem == STEM)
+    return run
+
+
 def test_one_run_that_cannot_be_used_keeps_no_other_from_it(
     dataset: Path, preprocessed: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,27 +101,85 @@ def test_one_run_that_cannot_be_used_keeps_no_other_from_it(
     assert "run-02: 1 R128 markers are missing, the first after sample" in said.err
     assert "1 of 2 runs" in said.out
     assert main(["data", "prepare", str(dataset), "--out", str(out)]) == 1
-    assert "holds runs that were preprocessed otherwise" in capsys.readouterr().err
+    assert "was prepared otherwise (bold.normalisation.voxel_mm was 6" in capsys.readouterr().err
 
 
 def test_a_run_knows_its_files_and_is_made_anew_when_they_change(
-    dataset: Path, preprocessed: tuple[Path, int], capsys: pytest.CaptureFixture[str]
+    dataset: Path, preprocessed: tuple[Path, int], tmp_path: Path
 ) -> None:
     out, _ = preprocessed
     (path,) = out.rglob("*_provenance.json")
     known = read_provenance(path)
     assert known is not None
     names = {Path(each.file).name.removeprefix(f"{STEM}_") for each in known.inputs}
-    assert {"eeg.vhdr", "channels.tsv", "events.tsv", "bold.nii.gz", "film01.npz"} <= names
-    assert all(Path(each.file).is_relative_to(dataset) for each in known.inputs)
+    read = {"eeg.vhdr", "eeg.eeg", "eeg.json", "channels.tsv", "events.tsv", "bold.nii.gz", "bold.json", "film01.npz"}
+    assert read <= names
+    assert all((dataset / each.file).is_file() for each in known.inputs)
     settings = EegFmriSettings.model_validate_json(json.dumps(known.settings))
-    (run,) = find_runs(dataset, subjects=["sub-01"], tasks=["film01"])[:1]
-    assert is_done(run, out)
     assert settings != EegFmriSettings()
-    os.utime(run.bold)
-    assert not is_done(run, out)
-    os.utime(run.bold, ns=(next(each for each in known.inputs if each.file == str(run.bold)).modified_ns,) * 2)
-    assert is_done(run, out)
+
+    def is_there() -> bool:
+        run = run_of(copy)
+        return is_done(run, look(run.inputs(), run.folders), out)
+
+    copy = shutil.copytree(dataset, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    assert is_there()
+    inherited = copy / "task-film01_bold.json"
+    inherited.write_text("{}")
+    assert not is_there()
+    inherited.unlink()
+    assert is_there()
+    with run_of(copy).bold.open("r+b") as bold:
+        bold.write(b"other")
+    assert not is_there()
+
+
+def test_what_was_made_of_a_file_that_is_now_damaged_is_gone(
+    dataset: Path, preprocessed: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, copy = tmp_path / "out", tmp_path / dataset.name
+    shutil.copytree(preprocessed[0], out)
+    shutil.copytree(dataset, copy, copy_function=os.link)
+    bold = run_of(copy).bold
+    content = bold.read_bytes()
+    bold.unlink()
+    bold.write_bytes(content[: len(content) // 2])
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG)
+    assert main(["data", "prepare", str(copy), "--out", str(out), "--config", str(config)]) == 1
+    assert f"{STEM}: {bold} is damaged" in capsys.readouterr().err
+    assert preprocessed_runs(out) == []
+    assert list((out / "runs").iterdir()) == []
+
+
+def test_what_was_killed_while_it_was_made_anew_is_no_run(
+    dataset: Path, preprocessed: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(preprocessed[0], out)
+    files = run_of(dataset)
+    sources = look(files.inputs(), files.folders)
+    assert is_done(files, sources, out)
+    for step in ("read_eeg", "read_bold", "read_anatomy", "clean_eeg", "preprocess_bold", "as_run", "_write_eeg"):
+        monkeypatch.setattr(eegfmri_preprocessing, step, MagicMock())
+    monkeypatch.setattr(eegfmri_preprocessing, "_write_bold", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        preprocess_run(files, sources, EegFmriSettings(), out)
+    assert preprocessed_runs(out) == []
+    assert not is_done(files, sources, out)
+
+
+@pytest.mark.parametrize("name", ["", "derivatives"])
+def test_a_folder_of_something_else_is_refused_and_left_alone(
+    dataset: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The data set itself is one."""
+    before = sorted(dataset.rglob("*"))
+    about = (dataset / "dataset_description.json").read_bytes()
+    assert main(["data", "prepare", str(dataset), "--out", str(dataset / name)]) == 1
+    assert "holds something else than EEG and fMRI, preprocessed: give another folder" in capsys.readouterr().err
+    assert sorted(dataset.rglob("*")) == before
+    assert (dataset / "dataset_description.json").read_bytes() == about
 
 
 def test_what_is_of_the_other_kind_is_refused(

@@ -9,7 +9,7 @@ import pytest
 from cortexcast_training.eegfmri.bold_file import BoldError
 from cortexcast_training.eegfmri.eegfmri_files import LayoutError, find_runs
 from cortexcast_training.eegfmri.eegfmri_preprocessing import EegFmriSettings, preprocess_all
-from cortexcast_training.toml_file import SettingsError
+from cortexcast_training.preparing import FolderError
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -56,7 +56,7 @@ def test_tasks_and_derivatives_choose(tmp_path: Path) -> None:
     end = "_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"
     derivatives = touch(tmp_path / "fmriprep", f"sub-01/func/sub-01_task-a{end}")
     (run,) = find_runs(dataset, derivatives)
-    assert run.preprocessed
+    assert run.fmriprep == derivatives
     assert (run.stem, run.take, run.anatomy) == ("sub-01_task-a", "", None)
     assert run.bold.name.endswith(end)
 
@@ -92,8 +92,10 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="has 1 runs of BOLD and none with EEG beside it"):
         find_runs(dataset)
     touch(tmp_path, "sub-01/eeg/sub-01_task-a_eeg.set")
-    with pytest.raises(LayoutError, match="none of sub-02 with EEG"):
-        find_runs(dataset, subjects=["sub-02"])
+    with pytest.raises(LayoutError, match="there is no subject 02, 99 with BOLD: there are 01"):
+        find_runs(dataset, subjects=["sub-01", "sub-99", "02"])
+    with pytest.raises(LayoutError, match="there is no task b with BOLD: there are a"):
+        find_runs(dataset, tasks=["b"])
     with pytest.raises(BoldError, match=r"output-spaces MNI152NLin2009cAsym"):
         find_runs(dataset, fmriprep=tmp_path)
 
@@ -107,5 +109,40 @@ def test_what_was_preprocessed_of_one_film_is_no_hindrance_to_another_whose_stim
         # Files that are empty are refused, which is all that is wrong.
         assert list(failed) == [f"sub-01_task-{task}"]
         assert "cannot be read" in failed[f"sub-01_task-{task}"]
-    with pytest.raises(SettingsError, match="holds runs that were preprocessed otherwise"):
+    with pytest.raises(FolderError, match=r'was prepared otherwise \(stimuli was "stimuli"\)'):
         preprocess_all(find_runs(dataset, stimuli=tmp_path / "others"), EegFmriSettings(), tmp_path / "out")
+
+
+def test_subjects_and_tasks_are_named_with_their_keys_or_without(tmp_path: Path) -> None:
+    for subject in ("01", "02"):
+        stem = f"sub-{subject}_task-a"
+        touch(tmp_path, f"sub-{subject}/func/{stem}_bold.nii.gz", f"sub-{subject}/eeg/{stem}_eeg.set")
+    for subjects in (["01"], ["sub-01"]):
+        for tasks in (["a"], ["task-a"]):
+            assert [run.stem for run in find_runs(tmp_path, subjects=subjects, tasks=tasks)] == ["sub-01_task-a"]
+
+
+def test_a_run_whose_eeg_is_missing_is_named_and_keeps_no_other_from_it(tmp_path: Path) -> None:
+    dataset = touch(tmp_path / "raw", *(f"sub-01/func/sub-01_task-{task}_bold.nii.gz" for task in ("a", "b")))
+    touch(dataset, "sub-01/eeg/sub-01_task-b_eeg.set")
+    failed = preprocess_all(find_runs(dataset), EegFmriSettings(), tmp_path / "out")
+    assert failed["sub-01_task-a"].endswith("sub-01_task-a_eeg.vhdr is not there: fetch it")
+    assert "task-b_eeg.set cannot be read" in failed["sub-01_task-b"]
+
+
+def test_inputs_are_all_that_is_read_and_nothing_of_other_runs(tmp_path: Path) -> None:
+    """Sidecars that are inherited are among them, and what fMRIPrep wrote beside its BOLD."""
+    own = [f"sub-01/ses-1/eeg/sub-01_ses-1_task-a_{end}" for end in ("eeg.vhdr", "eeg.vmrk", "eeg.eeg", "channels.tsv")]
+    inherited = ["task-a_eeg.json", "task-a_bold.json", "sub-01/ses-1/sub-01_ses-1_electrodes.tsv", "stimuli/a.npz"]
+    bold, anatomy = "sub-01/ses-1/func/sub-01_ses-1_task-a_bold.nii.gz", "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz"
+    others = ["task-b_eeg.json", "sub-01/ses-1/eeg/sub-01_ses-1_task-b_channels.tsv", "stimuli/b.npz"]
+    dataset = touch(tmp_path / "raw", "dataset_description.json", *own, *inherited, bold, anatomy, *others)
+    (run,) = find_runs(dataset)
+    assert {str(path.relative_to(dataset)) for path in run.inputs()} == {*own, *inherited, bold, anatomy}
+    stem = "sub-01/ses-1/func/sub-01_ses-1_task-a"
+    space = f"{stem}_space-MNI152NLin2009cAsym_desc"
+    derived = [f"{space}-preproc_bold.nii.gz", f"{space}-brain_mask.nii.gz", f"{stem}_desc-confounds_timeseries.tsv"]
+    derivatives = touch(tmp_path / "fmriprep", *derived)
+    (run,) = find_runs(dataset, derivatives)
+    names = {str(path.relative_to(derivatives)) for path in run.inputs() if path.is_relative_to(derivatives)}
+    assert names == set(derived)

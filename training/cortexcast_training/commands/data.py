@@ -160,7 +160,8 @@ def _prepare_meg(args: argparse.Namespace) -> tuple[dict[str, str], int, str]:
     files = find_recordings(args.dataset, args.proc, args.subjects, args.runs)
     workers = Workers(args.workers or 0, args.cluster)
     with _counting("empty rooms", "recordings") as say:
-        return prepare_dataset(files, settings, args.out, workers, say), len(files), "recordings"
+        failed = prepare_dataset(args.dataset, args.proc, files, settings, args.out, workers, say)
+    return failed, len(files), "recordings"
 
 
 def _prepare_fmri(args: argparse.Namespace) -> tuple[dict[str, str], int, str]:

@@ -5,7 +5,6 @@ Formats: NIfTI-1 and NIfTI-2; the Brain Imaging Data Structure (Gorgolewski et a
 
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
+
+from cortexcast_training import bids_files
+from cortexcast_training.recording import RecordingError
 
 Floats = NDArray[np.float64]
 
@@ -123,24 +125,15 @@ def read_nifti(path: Path) -> Nifti1Image:
 
 
 def sidecar_fields(path: Path) -> dict[str, Any]:
-    """What all sidecars say that apply to a file: those nearer to it, and among them the more special, win.
+    """See ``bids_files.sidecar_fields``.
 
     Raises:
         BoldError: a sidecar is no JSON.
     """
-    suffix, entities = _name(path)
-    fields: dict[str, Any] = {}
-    for folder in reversed(_folders(path)):
-        applying = [each for each in folder.glob(f"*{suffix}.json") if _name(each)[1] <= entities]
-        for each in sorted(applying, key=lambda file: (len(_name(file)[1]), file.name)):
-            try:
-                found = json.loads(each.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise BoldError(f"{each} cannot be read: {error}") from None
-            if not isinstance(found, dict):
-                raise BoldError(f"{each} must be a JSON object")
-            fields |= found
-    return fields
+    try:
+        return bids_files.sidecar_fields(path)
+    except RecordingError as error:
+        raise BoldError(str(error)) from None
 
 
 def check_orientation(image: Nifti1Image) -> None:
@@ -236,21 +229,6 @@ def _slices(shape: tuple[int, ...], tr_s: float, fields: dict[str, Any]) -> tupl
             f"SliceTiming runs from {times.min():g} to {times.max():g} s, outside a TR of {tr_s:g} s: is it in ms?"
         )
     return (times[::-1].copy() if direction.endswith("-") else times), axis
-
-
-def _name(path: Path) -> tuple[str, frozenset[str]]:
-    """The suffix of a name in BIDS, such as ``bold``, and its entities."""
-    *entities, suffix = path.name.split(".", 1)[0].split("_")
-    return suffix, frozenset(entities)
-
-
-def _folders(path: Path) -> list[Path]:
-    """The file's own, and those above it up to the data set's; its own alone where there is no data set."""
-    above = [path.absolute().parent, *path.absolute().parent.parents]
-    for number, folder in enumerate(above):
-        if (folder / "dataset_description.json").is_file():
-            return above[: number + 1]
-    return above[:1]
 
 
 def _mm(sizes: Floats) -> str:

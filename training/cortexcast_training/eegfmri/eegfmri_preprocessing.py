@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,28 +23,26 @@ import nibabel
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from cortexcast_models.manifest import Strict
-from cortexcast_training.eegfmri.bold_file import BoldError, read_anatomy, read_bold
+from cortexcast_training.eegfmri.bold_file import read_anatomy, read_bold
 from cortexcast_training.eegfmri.bold_preprocessing import PreprocessedBold, PreprocessingSettings, preprocess_bold
-from cortexcast_training.eegfmri.eeg_cleaning import CleanEeg, CleaningError, CleaningSettings, clean_eeg
+from cortexcast_training.eegfmri.eeg_cleaning import CleanEeg, CleaningSettings, clean_eeg
 from cortexcast_training.eegfmri.eegfmri_files import RunFiles
 from cortexcast_training.eegfmri.fmriprep import read_fmriprep
-from cortexcast_training.eegfmri.motion_correction import MotionError
 from cortexcast_training.eegfmri.natview_eeg import read_eeg
-from cortexcast_training.eegfmri.normalisation import RegistrationError
-from cortexcast_training.eegfmri.nuisance import NuisanceError
 from cortexcast_training.eegfmri.parcels import parcels
-from cortexcast_training.eegfmri.pulse_removal import HeartbeatError
 from cortexcast_training.eegfmri.run_file import read_run, run_path, write_run
 from cortexcast_training.eegfmri.run_report import write_report
-from cortexcast_training.eegfmri.runs import HOP_S, Run, RunError, hops_at, run_name
+from cortexcast_training.eegfmri.runs import HOP_S, Run, hops_at, run_name
 from cortexcast_training.eegfmri.stimulus import Stimulus, StimulusError, read_stimulus
-from cortexcast_training.eegfmri.volume_markers import VOLUME, MarkerError
-from cortexcast_training.provenance import is_of, provenance
+from cortexcast_training.eegfmri.volume_markers import VOLUME
+from cortexcast_training.preparing import claim, dataset_name, reason
+from cortexcast_training.provenance import InputError, Source, is_of, look, provenance
 from cortexcast_training.recording import RecordingError
-from cortexcast_training.simulated_dataset import DESCRIPTION, description, write_json, write_table
-from cortexcast_training.toml_file import SettingsError
+from cortexcast_training.simulated_dataset import write_table
+from cortexcast_training.whole_files import replacing
 from cortexcast_training.workers import Workers, in_parallel
 
 RUNS = "runs"
@@ -57,11 +54,7 @@ Floats = NDArray[np.float64]
 _LEAST_KNOWN = 0.9
 """Of the volumes, during which it must be known what was seen."""
 
-_COMMAND = "cortexcast data prepare"
-_REFUSALS = (
-    BoldError, CleaningError, HeartbeatError, MarkerError, MotionError, NuisanceError, RecordingError,
-    RegistrationError, RunError, StimulusError,
-)  # fmt: skip
+_SETTINGS = "settings.json"
 
 
 class EegFmriSettings(Strict):
@@ -80,8 +73,10 @@ def preprocess_all(
 ) -> dict[str, str]:
     """Preprocess those that are not yet, several at a time. What is wrong with one keeps no other from it.
 
+    What was made of files that have changed since is no longer there to train on where it cannot be made again.
+
     Args:
-        runs: all.
+        runs: all, of one data set.
         settings: how.
         out: where to; it is made.
         workers: who does it; None: a process on each core.
@@ -91,17 +86,27 @@ def preprocess_all(
         Why a run could not be used, by its stem.
 
     Raises:
-        SettingsError: the folder is of other settings.
+        FolderError: what is there was preprocessed otherwise, or is something else.
         WorkerError: memory does not suffice.
     """
     out = out.absolute()  # a cluster's workers are elsewhere
-    _claim(out, settings, runs)
-    missing = [(files, settings, out) for files in runs if not is_done(files, out)]
-    n_held, failed = len(runs) - len(missing), {}
+    claim(out, _SETTINGS, _origin(runs[0]) | settings.model_dump(mode="json"), "EEG and fMRI, preprocessed")
+    failed: dict[str, str] = {}
+    missing: dict[RunFiles, list[Source]] = {}
+    for files in runs:
+        try:
+            sources = look(files.inputs(), files.folders)
+            if not is_done(files, sources, out):
+                missing[files] = sources
+        except (InputError, RecordingError) as error:  # what was made before may be as good as ever
+            failed[files.stem] = str(error)
+    n_held = len(runs) - len(missing)
     say(n_held)
-    for done, (stem, reason) in enumerate(in_parallel(_try, missing, workers), 1):
-        if reason is not None:
-            failed[stem] = reason
+    tasks = [(files, sources, settings, out) for files, sources in missing.items()]
+    for done, (files, why) in enumerate(in_parallel(_try, tasks, workers), 1):
+        if why is not None:
+            failed[files.stem] = why
+            _run_path(files, out).unlink(missing_ok=True)
         say(n_held + done)
     return dict(sorted(failed.items()))
 
@@ -135,7 +140,7 @@ class PreprocessedRun:
 def preprocessed_runs(out: Path) -> list[PreprocessedRun]:
     """All that are complete, by name."""
     found = []
-    for eeg in sorted(out.glob(f"sub-*/**/*{_CLEAN}")):
+    for eeg in sorted(out.glob(f"sub-*/**/eeg/*{_CLEAN}")):
         stem, func = eeg.name.removesuffix(_CLEAN), eeg.parents[1] / "func"
         subject, *entities = (part for part in stem.split("_") if not part.startswith("task-"))
         task = next((part.removeprefix("task-") for part in stem.split("_") if part.startswith("task-")), "")
@@ -146,16 +151,23 @@ def preprocessed_runs(out: Path) -> list[PreprocessedRun]:
     return found
 
 
-def preprocess_run(files: RunFiles, settings: EegFmriSettings, out: Path) -> None:
+def preprocess_run(files: RunFiles, sources: Sequence[Source], settings: EegFmriSettings, out: Path) -> None:
     """Preprocess a run and write everything that comes of it.
 
+    Args:
+        files: of the run.
+        sources: the same, as they were before.
+        settings: how.
+        out: the folder of all runs.
+
     Raises:
+        InputError: a file has changed meanwhile.
         RecordingError, MarkerError, HeartbeatError, CleaningError, RunError: of the EEG.
         BoldError, MotionError, RegistrationError, NuisanceError: of the BOLD.
         StimulusError: of what was seen.
     """
     recording = read_eeg(files.eeg)
-    if files.preprocessed:
+    if files.fmriprep is not None:
         bold = read_fmriprep(files.bold, settings.bold.nuisance, settings.bold.smoothing_mm)
         cleaned = clean_eeg(recording, len(bold.times), bold.tr_s, settings.eeg)
     else:
@@ -164,13 +176,16 @@ def preprocess_run(files: RunFiles, settings: EegFmriSettings, out: Path) -> Non
         cleaned = clean_eeg(recording, scan.volumes.shape[3], scan.tr_s, settings.eeg)
         bold = preprocess_bold(scan, anatomy, settings.bold)
     run = as_run(files, cleaned, bold)
+    made_of = provenance(sources, settings)
+    # Where there is a run, everything else is there and of the same files: so it goes first and comes last.
+    _run_path(files, out).unlink(missing_ok=True)
     folder = _folder(files, out)
     _write_eeg(folder / "eeg", files.stem, cleaned)
     _write_bold(folder / "func", files.stem, bold)
     figures = out / files.subject / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     write_report(figures / f"{files.stem}.html", files.stem, bold, cleaned)
-    _provenance_of(files, out).write_text(provenance(files.inputs(), settings).text(), encoding="utf-8")
+    _provenance_of(files, out).write_text(made_of.text(), encoding="utf-8")
     write_run(out / RUNS, run)
 
 
@@ -200,20 +215,23 @@ def as_run(files: RunFiles, cleaned: CleanEeg, bold: PreprocessedBold) -> Run:
     )
 
 
-def _try(files: RunFiles, settings: EegFmriSettings, out: Path) -> tuple[str, str | None]:
+def _try(
+    files: RunFiles, sources: Sequence[Source], settings: EegFmriSettings, out: Path
+) -> tuple[RunFiles, str | None]:
     try:
-        preprocess_run(files, settings, out)
-    except _REFUSALS as error:
-        return files.stem, str(error)
-    except Exception as error:  # a defect of ours, which must not keep other runs from being done
-        return files.stem, f"{type(error).__name__}: {error}. This is a defect of cortexcast: please report it"
-    return files.stem, None
+        preprocess_run(files, sources, settings, out)
+    except Exception as error:  # whatever it is, it must not keep other runs from being done
+        return files, reason(error)
+    return files, None
 
 
-def is_done(files: RunFiles, out: Path) -> bool:
-    """Whether the run is there, made of the files as they are now."""
-    path = run_path(out / RUNS, run_name(files.subject, files.task, files.take))
-    return path.exists() and is_of(_provenance_of(files, out), files.inputs())
+def is_done(files: RunFiles, sources: Sequence[Source], out: Path) -> bool:
+    """Whether the run is there, made of its files as they are now."""
+    return _run_path(files, out).exists() and is_of(_provenance_of(files, out), sources)
+
+
+def _run_path(files: RunFiles, out: Path) -> Path:
+    return run_path(out / RUNS, run_name(files.subject, files.task, files.take))
 
 
 def _provenance_of(files: RunFiles, out: Path) -> Path:
@@ -224,18 +242,13 @@ def _folder(files: RunFiles, out: Path) -> Path:
     return out / Path(*(part for part in files.stem.split("_") if part.startswith(("sub-", "ses-"))))
 
 
-def _claim(out: Path, settings: EegFmriSettings, runs: Sequence[RunFiles]) -> None:
-    """Say in the folder how its runs are preprocessed and with what, so that all are alike."""
-    stimuli = sorted({str(files.stimuli.absolute()) for files in runs})
-    given = {"fmriprep": any(files.preprocessed for files in runs), "stimuli": stimuli}
-    path = out / "settings.json"
-    said = json.dumps({**settings.model_dump(mode="json"), **given}, indent=1) + "\n"
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / DESCRIPTION, description("simultaneous EEG and fMRI, preprocessed", "derivative", _COMMAND))
-        path.write_text(said, encoding="utf-8")
-    elif path.read_text(encoding="utf-8") != said:
-        raise SettingsError(f"{out} holds runs that were preprocessed otherwise, see {path}: give another folder")
+def _origin(files: RunFiles) -> dict[str, JsonValue]:
+    """What all runs of a folder have in common beside settings."""
+    return {
+        "dataset": dataset_name(files.dataset),
+        "fmriprep": None if files.fmriprep is None else dataset_name(files.fmriprep),
+        "stimuli": files.stimuli.name,
+    }
 
 
 def _stimulus(files: RunFiles, n_volumes: int) -> Stimulus | None:
@@ -256,14 +269,16 @@ def _stimulus(files: RunFiles, n_volumes: int) -> Stimulus | None:
 
 def _write_eeg(folder: Path, stem: str, cleaned: CleanEeg) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    cleaned.raw.save(folder / f"{stem}{_CLEAN}", overwrite=True, verbose="error")
+    with replacing(folder / f"{stem}{_CLEAN}") as path:
+        cleaned.raw.save(path, verbose="error")
 
 
 def _write_bold(folder: Path, stem: str, bold: PreprocessedBold) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    nibabel.save(bold.volumes, folder / f"{stem}{_SPACE}{_BOLD}")
     mask = Nifti1Image(bold.brain.astype(np.uint8), bold.volumes.affine)
-    nibabel.save(mask, folder / f"{stem}{_SPACE}{_MASK}")
+    for image, end in ((bold.volumes, _BOLD), (mask, _MASK)):
+        with replacing(folder / f"{stem}{_SPACE}{end}") as path:
+            nibabel.save(image, path)
     motion = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement"]
     rows = np.column_stack([bold.motion, bold.displacement])
     write_table(folder / f"{stem}_motion.tsv", motion, [[f"{each:.6f}" for each in row] for row in rows])

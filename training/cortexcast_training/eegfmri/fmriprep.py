@@ -48,6 +48,16 @@ def fmriprep_runs(folder: Path) -> list[Path]:
     return found
 
 
+def mask_of(bold: Path) -> Path:
+    """Where the brain mask of one of ``fmriprep_runs`` lies."""
+    return bold.with_name(bold.name.removesuffix(_BOLD) + _MASK)
+
+
+def confounds_of(bold: Path) -> Path:
+    """Likewise its confounds."""
+    return bold.with_name(bold.name.split(_SPACE)[0] + _CONFOUNDS)
+
+
 def read_fmriprep(bold: Path, nuisance: NuisanceSettings, smoothing_mm: float = 0.0) -> PreprocessedBold:
     """A run that fMRIPrep has preprocessed.
 
@@ -69,8 +79,7 @@ def read_fmriprep(bold: Path, nuisance: NuisanceSettings, smoothing_mm: float = 
         scan = bold_scan(image, {key: value for key, value in fields.items() if not key.startswith("Slice")})
     except BoldError as error:
         raise BoldError(f"{bold}: {error}") from None
-    brain = _brain(bold.with_name(bold.name.removesuffix(_BOLD) + _MASK), scan.volumes)
-    confounds = bold.with_name(bold.name.split(_SPACE)[0] + _CONFOUNDS)
+    brain, confounds = _brain(mask_of(bold), scan.volumes), confounds_of(bold)
     n_volumes = scan.volumes.shape[3]
     motion, tissue, whole = (_columns(confounds, names, n_volumes) for names in (_MOTION, _TISSUE, (_WHOLE_BRAIN,)))
     volumes = smoothed(

@@ -17,8 +17,7 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
-from cortexcast_training.bids_files import sidecar
-from cortexcast_training.eegfmri.bold_file import BoldError, sidecar_fields
+from cortexcast_training.bids_files import CHANNEL_TYPES, sidecar, sidecar_fields
 from cortexcast_training.eegfmri.electrode_places import PlaceError, places_by_direction
 from cortexcast_training.eegfmri.simulator import Marker
 from cortexcast_training.eegfmri.volume_markers import VOLUME
@@ -28,7 +27,6 @@ from cortexcast_training.recording import RecordingError
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
-_TYPES = {"EEG": "eeg", "ECG": "ecg", "EOG": "eog", "VEOG": "eog", "HEOG": "eog"}
 _BLOCK = 2**18
 """Samples: MNE reads in float64, twice of what is kept."""
 
@@ -60,6 +58,11 @@ class EegRecording:
     reference: str
 
 
+def eeg_file(stem: Path) -> Path | None:
+    """The file of EEG of one run, ``_eeg.set`` or else ``_eeg.vhdr``; None where there is neither."""
+    return next((path for end in ("set", "vhdr") if (path := Path(f"{stem}_eeg.{end}")).is_file()), None)
+
+
 def read_eeg(stem: Path) -> EegRecording:
     """The EEG of one run, from ``_eeg.set`` where there is one, else from ``_eeg.vhdr``.
 
@@ -73,10 +76,10 @@ def read_eeg(stem: Path) -> EegRecording:
         RecordingError: there is no recording, it is damaged, sidecars contradict it, there is no ECG, or an
             electrode has no place.
     """
-    path = next((path for end in ("set", "vhdr") if (path := Path(f"{stem}_eeg.{end}")).is_file()), None)
+    path = eeg_file(stem)
     if path is None:
         raise RecordingError(f"there is neither {stem}_eeg.set nor {stem}_eeg.vhdr")
-    fields = _fields(path)
+    fields = sidecar_fields(path)
     raw = _open(path)
     types = _types(_table(path, "channels"), raw, fields)
     if "ecg" not in types.values():
@@ -98,13 +101,6 @@ def read_eeg(stem: Path) -> EegRecording:
         places=places,
         reference=reference,
     )
-
-
-def _fields(path: Path) -> dict[str, Any]:
-    try:
-        return sidecar_fields(path)
-    except BoldError as error:
-        raise RecordingError(str(error)) from None
 
 
 def _table(path: Path, suffix: str) -> Path:
@@ -159,7 +155,7 @@ def _types(table: Path, raw: Any, fields: dict[str, Any]) -> dict[str, str]:
                 f"{table.name.removesuffix('_channels.tsv')} was recorded at {rate_hz:g} Hz by its header and at "
                 f"{rate:g} Hz by its sidecars: correct the ones that are wrong"
             )
-    return {name: _TYPES[types[name]] for name in raw.ch_names if types[name] in _TYPES}
+    return {name: CHANNEL_TYPES[types[name]] for name in raw.ch_names if types[name] in CHANNEL_TYPES}
 
 
 def _markers(table: Path, raw: Any) -> list[Marker]:

@@ -14,6 +14,7 @@ from cortexcast_training.eegfmri.parcels import parcels
 from cortexcast_training.eegfmri.runs import Run, RunError
 from cortexcast_training.eegfmri.simulator import ELECTRODES
 from cortexcast_training.eegfmri.stimulus import Stimulus
+from cortexcast_training.whole_files import replacing
 
 SUFFIX = ".run.npz"
 
@@ -44,14 +45,11 @@ def write_run(folder: Path, run: Run) -> Path:
         hops, names = zip(*run.events, strict=True)
         arrays |= {"event_hops": np.array(hops), "event_names": np.array(names)}
     path = run_path(folder, run.name)
-    fresh = path.with_suffix(".new")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
-            np.savez(file, **{name: getattr(run, name) for name in _NAMES}, **arrays)
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            np.savez(fresh, **{name: getattr(run, name) for name in _NAMES}, **arrays)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise RunError(f"{path} cannot be written ({error.strerror}): is the disk full?") from None
     return path
 
