@@ -41,6 +41,12 @@ class Made(Simulated):
         return make_recording(2.0, seed=self.number, subject=self.subject)
 
 
+@pytest.fixture(autouse=True)
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of their own: what kills one must not kill the tests."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+
+
 def test_no_subject_is_in_two_groups() -> None:
     subjects = [*training_subjects(DATA), *validation_subjects(DATA), *benchmark_subjects(DATA, 30)]
     assert len({each.name for each in subjects}) == len({each.seed for each in subjects}) == 350

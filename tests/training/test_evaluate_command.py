@@ -93,7 +93,7 @@ def unshifted(data: SimulatedData) -> dict[str, SimulatedData]:
     return {SMALL_HEADS: data}
 
 
-@pytest.mark.timeout(300)  # two heads are simulated, each in a process of its own
+@pytest.mark.timeout(300)  # a head is simulated
 def test_from_a_run_to_results_a_card_and_the_bundle(
     recipe: Path,
     run: Path,
@@ -210,7 +210,10 @@ def test_a_number_that_cannot_be_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_recorded_subjects_are_judged_by_what_was_recorded_each_once(run: Path, tmp_path: Path) -> None:
+def test_recorded_subjects_are_judged_by_what_was_recorded_each_once(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # what is judged goes to processes and comes back
     trained = load_trained(run)
     candidate = Candidate(StreamedModel(read_bundle(run / BUNDLE)), Effort(parameters=1, heads=1))
     results = recorded_benchmark(
