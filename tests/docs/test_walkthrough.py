@@ -52,8 +52,9 @@ def server(tmp_path: Path) -> Iterator[Bucket]:
     made = tmp_path / "made"
     dataset = SimulatedDataset(made / "simulated", "EEG and MEG", "the tests", "made up\n")
     sources = draw_sources(SourceSettings())
+    known, own = (draw_head(HeadSettings(), seed) for seed in (1, 2))  # each takes seconds
     for number, (subject, n_runs) in enumerate(N_RUNS.items()):
-        head, seeds = draw_head(HeadSettings(), number), range(10 * number, 10 * number + n_runs)
+        head, seeds = own if subject == "sub-13" else known, range(10 * number, 10 * number + n_runs)
         runs = ((seed, simulate(head, sources, settings, seed)) for seed in seeds)
         write_subject(dataset, subject, head, sources, settings, runs)
     folder = lay_out(made / "simulated", made / "ds000117")
