@@ -20,10 +20,10 @@ demo: $(VENV)/server.stamp $(NIIVUE) ## stream a replayed headset until Ctrl-C; 
 	@$(BIN)/cortexcast demo $(if $(DURATION),--duration $(DURATION))
 
 # Tests that compute take all cores; those that stream wait most of the time, so three at once share two cores. Where
-# single files take long begins first, and what computes lies between what waits. What would share its work among cores
-# has one for itself here (LOKY_MAX_CPU_COUNT).
+# single files take long begins first. What would share its work among cores has one for itself here
+# (LOKY_MAX_CPU_COUNT).
 COMPUTING := tests/packaging tests/training tests/models
-LONG := tests/web tests/integration tests/docs tests/server
+LONG := tests/docs tests/web tests/server tests/integration
 STREAMING := $(LONG) $(filter-out $(COMPUTING) $(LONG),$(sort $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
 
 test: check ## run every check and every test
