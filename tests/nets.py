@@ -37,6 +37,20 @@ ABOUT = About(
 )
 """Of a bundle."""
 
+SMALL_NET = """
+[net]
+n_components = 8
+n_tokens = 6
+width = 16
+n_layers = 1
+n_heads = 2
+n_filters = 8
+n_experts = 4
+n_features = 4
+n_modes = 1
+"""
+"""Of a recipe: one that is trained in a second."""
+
 
 def net_shape(n_sensors: int = 4, **changes: Any) -> NetShape:
     """Sizes that train in seconds."""

@@ -11,6 +11,7 @@ import pytest
 from daemon import run
 from docs.pages import ROOT, shell_lines
 from ds000117 import lay_out
+from nets import SMALL_NET
 from s3_server import Bucket, serving
 
 from cortexcast_client.command import main
@@ -29,18 +30,6 @@ PAGE = ROOT / "docs" / "walkthrough.md"
 RECIPE = Path("training", "recipes", "ds000117.toml")
 N_RUNS = {"sub-01": 1, "sub-02": 1, "sub-13": 2, "sub-15": 1}
 """Subjects of the copy, among them one of each part of the recipe's split."""
-SMALL = """
-[net]
-n_components = 8
-n_tokens = 6
-width = 16
-n_layers = 1
-n_heads = 2
-n_filters = 8
-n_experts = 4
-n_features = 4
-n_modes = 1
-"""
 FEW = "n_windows = 320\nbatch = 16\nwarmup_steps = 2\nvalidate_every = 10\nthreads = 1\nvalidation_windows = 32"
 
 
@@ -81,7 +70,7 @@ def test_seven_commands_lead_from_the_public_data_set_to_a_served_model(
         assert whole in recipe
         recipe = recipe.replace(whole, part)
     RECIPE.parent.mkdir(parents=True)
-    RECIPE.write_text(recipe.replace("validation_windows = 2048", FEW) + SMALL)
+    RECIPE.write_text(recipe.replace("validation_windows = 2048", FEW) + SMALL_NET)
 
     *commands, demo = shell_lines(PAGE, "cortexcast")
     assert [command[0] for command in (*commands, demo)] == [

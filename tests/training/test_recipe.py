@@ -17,7 +17,10 @@ MADE_OF = {"sub-01_run-01": ["a", "b"], "sub-02_run-01": ["c"]}
 
 def test_the_same_data_are_claimed_again(tmp_path: Path) -> None:
     RECIPE.claim(tmp_path / "windows", "prepare", recorded=MADE_OF)
+    (claimed,) = (tmp_path / "windows").iterdir()
+    before = claimed.read_bytes()
     RECIPE.claim(tmp_path / "windows", "prepare", recorded=dict(reversed(MADE_OF.items())))
+    assert claimed.read_bytes() == before
 
 
 @pytest.mark.parametrize(

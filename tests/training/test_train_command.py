@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from daemon import run
+from nets import SMALL_NET
 
 from cortexcast_client.command import main
 from cortexcast_models.bundle import read_bundle
@@ -20,7 +21,7 @@ from cortexcast_training.recipe import Recipe
 from cortexcast_training.toml_file import SettingsError, read_toml
 from cortexcast_training.train_meg import ANALYSED
 
-RECIPE = """\
+RECIPE = f"""\
 [simulation]
 train = 1
 validation = 1
@@ -28,17 +29,7 @@ validation = 1
 [simulation.recording]
 duration_s = 12
 
-[net]
-n_components = 8
-n_tokens = 6
-width = 16
-n_layers = 1
-n_heads = 2
-n_filters = 8
-n_experts = 4
-n_features = 4
-n_modes = 1
-
+{SMALL_NET}
 [fit]
 n_windows = 160
 batch = 16

@@ -28,7 +28,6 @@ from cortexcast_training.streamed import StreamedModel
 from cortexcast_training.summary import headline
 from cortexcast_training.train_meg import BUNDLE, WINDOWS, claim, training_data
 from cortexcast_training.trained import Trained, load_trained
-from cortexcast_training.windows import read_prepared
 
 
 def evaluate(
@@ -77,7 +76,7 @@ def evaluate(
         _, _, held_out = recorded_subjects(recipe.recordings, recipe.prepare)
         if not held_out:
             raise RecordingError("the recipe holds no subjects out: name some under recordings.held_out")
-        check_unseen({read_prepared(each).subject for each in held_out}, also)
+        check_unseen({*recipe.recordings.held_out}, also)
         results = recorded_benchmark(candidate, linear, held_out, settings, command, others, say)
     write_results(folder / RESULTS, results)
     files = card(results)
